@@ -1,0 +1,1 @@
+"""Demo catalog, demo, load tests and reports."""

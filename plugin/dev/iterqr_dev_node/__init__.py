@@ -1,0 +1,1 @@
+"""A real OpenSearch node for development, assembled from Maven Central."""

@@ -1,0 +1,5 @@
+"""`iterqr-server`: composition root and command line."""
+
+
+def main() -> None:
+    """Entry point."""

@@ -1,0 +1,1 @@
+"""Contracts shared by every part: rewrite format v1, checkpoint manifest."""

@@ -1,0 +1,33 @@
+"""Rewrite format v1: how a query becomes a prompt and how the model's lines become rewrites.
+
+The one implementation used by server and training. Three pure steps: `render` (query and hints to a `Prompt`),
+`grammar` (the regular expression every well-formed output matches) and `LineParser` (text, as it streams, to lines).
+Golden files in proto/golden fix all three.
+"""
+
+from iterqr_proto.rewrite_format.grammar import FORMAT_VERSION, MAX_LINE_CHARS, grammar
+from iterqr_proto.rewrite_format.parser import Field, Line, LineParser, RewriteOutput, collect, parse
+from iterqr_proto.rewrite_format.prompt import Prompt, RewriteInput, Segment, render
+from iterqr_proto.rewrite_format.template import Example, Template, TemplateError, load_template
+from iterqr_proto.rewrite_format.text import clean_text
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MAX_LINE_CHARS",
+    "Example",
+    "Field",
+    "Line",
+    "LineParser",
+    "Prompt",
+    "RewriteInput",
+    "RewriteOutput",
+    "Segment",
+    "Template",
+    "TemplateError",
+    "clean_text",
+    "collect",
+    "grammar",
+    "load_template",
+    "parse",
+    "render",
+]

@@ -1,0 +1,1 @@
+"""Low-latency gRPC query rewrite server."""

@@ -1,0 +1,1 @@
+"""The gRPC edge: validation, error mapping, health, reflection, interceptors."""

@@ -1,0 +1,1 @@
+"""One file per vendor library that runs a model."""

@@ -1,0 +1,1 @@
+"""What is being served: checkpoints and their traffic."""

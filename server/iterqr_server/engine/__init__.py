@@ -1,0 +1,1 @@
+"""Request-level generation: interface, scheduling, KV cache, sampling."""

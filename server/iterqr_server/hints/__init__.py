@@ -1,0 +1,1 @@
+"""Retrieval augmenter: titles the region's users clicked, read from OpenSearch."""

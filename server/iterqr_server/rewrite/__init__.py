@@ -1,0 +1,1 @@
+"""The use case: cache, single flight, hints, prompt, generation, guard, reply."""

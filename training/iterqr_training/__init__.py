@@ -1,0 +1,1 @@
+"""Learning from users: attribution, datasets, post-training, gates, export."""
