@@ -1,0 +1,80 @@
+# Everything a person runs. `make help` lists the targets.
+# Downloads and builds that outlive the checkout go to ITERQR_CACHE, Maven's to its own local repository.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export ITERQR_CACHE ?= $(HOME)/.cache/iterqr
+export UV_CACHE_DIR ?= $(ITERQR_CACHE)/uv
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+export PIP_ROOT_USER_ACTION := ignore
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' .ci/uv-requirements.txt)
+UV_HOME := $(ITERQR_CACHE)/tools/uv-$(UV_VERSION)
+UV := $(UV_HOME)/bin/uv
+BIN := .venv/bin
+SYNCED := .venv/.synced
+OPENSEARCH_VERSIONS := 3.8.0 3.6.0
+# Maven needs a JDK 21 or later; the default `java` may be older.
+MVN = JAVA_HOME="$$($(BIN)/iterqr-dev-node java-home)" mvn -q -B $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(SYNCED) ## Install, start node and server, search 40 tail queries without and with rewrites, report, stop
+	$(BIN)/iterqr-bench demo $(ARGS)
+
+.PHONY: up
+up: $(SYNCED) ## Start the demo's node and server and leave them running
+	$(BIN)/iterqr-bench up $(ARGS)
+
+.PHONY: down
+down: $(SYNCED) ## Stop what `make up` started
+	$(BIN)/iterqr-bench down
+
+.PHONY: test
+test: $(SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
+	$(BIN)/pytest tests $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(SYNCED) ## Run the unit and contract tests of the Python parts
+	$(BIN)/pytest tests/unit tests/contract $(ARGS)
+
+.PHONY: plugin
+plugin: $(SYNCED) ## Build and unit-test the plugin for each OpenSearch version
+	for version in $(OPENSEARCH_VERSIONS); do $(MVN) -Dopensearch.version=$$version package; done
+
+.PHONY: lint
+lint: $(SYNCED) ## Check style, types and import layers
+	$(UV) lock --check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MVN) spotless:check
+
+.PHONY: format
+format: $(SYNCED) ## Rewrite Python and Java sources in the project's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(MVN) spotless:apply
+
+.PHONY: proto
+proto: $(UV) ## Generate the Python code of the .proto files again
+	$(UV) sync --locked --quiet --reinstall-package iterqr-proto
+
+$(UV): .ci/uv-requirements.txt
+	mkdir -p $(UV_HOME).partial
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(UV_HOME).partial -r $<
+	rm -rf $(UV_HOME)
+	mv $(UV_HOME).partial $(UV_HOME)
+	touch $@
+
+$(SYNCED): $(UV) uv.lock $(wildcard pyproject.toml */pyproject.toml plugin/dev/pyproject.toml) proto/hatch_build.py $(wildcard proto/iterqr/rewrite/v1/*.proto)
+	$(UV) sync --locked --quiet
+	touch $@
