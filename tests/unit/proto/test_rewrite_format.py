@@ -1,0 +1,106 @@
+"""Properties of rewrite format v1 that hold for any text."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from iterqr_proto.rewrite_format import (
+    Field,
+    LineParser,
+    RewriteInput,
+    TemplateError,
+    clean_text,
+    collect,
+    grammar,
+    load_template,
+    parse,
+    render,
+)
+from iterqr_proto.rewrite_format.prompt import answer
+
+TEMPLATE = load_template()
+
+
+@given(st.text())
+def test_clean_text_is_one_visible_line_and_settled(text: str) -> None:
+    cleaned = clean_text(text)
+    assert cleaned == cleaned.strip()
+    assert cleaned.splitlines() in ([], [cleaned])
+    assert clean_text(cleaned) == cleaned
+
+
+@given(st.text().filter(lambda text: bool(clean_text(text))), st.lists(st.text(), max_size=7))
+def test_user_text_stays_inside_data_segments(query: str, hints: list[str]) -> None:
+    prompt = render(TEMPLATE, RewriteInput(query, tuple(hints)))
+    structure = "".join(s.text for s in prompt.suffix if not s.is_data)
+    assert structure in {
+        "<|im_start|>user\npopular:\nquery:<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_start|>user\nquery:<|im_end|>\n<|im_start|>assistant\n",
+    }
+    assert all("\n" not in s.text for s in prompt.suffix if s.is_data)
+
+
+@pytest.mark.parametrize("query", ["", "  ", "\n", "\u200b"])
+def test_empty_query_is_refused(query: str) -> None:
+    with pytest.raises(ValueError, match="query"):
+        render(TEMPLATE, RewriteInput(query))
+
+
+def test_prefix_depends_on_the_template_alone() -> None:
+    first = render(TEMPLATE, RewriteInput("pho"))
+    second = render(TEMPLATE, RewriteInput("ramen", ("Shoyu Ramen",)))
+    assert first.prefix == second.prefix
+
+
+@given(st.text(), st.lists(st.integers(0, 200)))
+def test_lines_do_not_depend_on_how_text_is_cut(text: str, cuts: list[int]) -> None:
+    bounds = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    parser = LineParser()
+    lines = [line for a, b in itertools.pairwise(bounds) for line in parser.feed(text[a:b])]
+    assert collect(lines + parser.finish()) == parse(text)
+
+
+VISIBLE = st.characters(codec="ascii", exclude_categories=["Cc"], include_characters="\n")
+
+
+@given(st.from_regex(grammar(3), fullmatch=True, alphabet=VISIBLE))
+def test_everything_in_the_grammar_parses_whole(text: str) -> None:
+    output = parse(text)
+    assert output.has_chain_of_thought
+    assert 1 <= len(output.rewrites) <= 3
+    assert not output.rejected
+
+
+def test_lines_are_usable_as_soon_as_they_end() -> None:
+    parser = LineParser()
+    (first,) = parser.feed("fix: pho\nrw: beef ph")
+    assert (first.field, first.value) == (Field.FIX, "pho")
+    (line,) = parser.feed("o\n")
+    assert (line.field, line.value) == (Field.REWRITE, "beef pho")
+
+
+def test_examples_of_the_default_template_follow_the_grammar() -> None:
+    assert TEMPLATE.examples
+    for example in TEMPLATE.examples:
+        assert re.fullmatch(grammar(3), answer(example))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("instruction", "not TOML"),
+        ('format_version = "v2"\ninstruction = "x"', "format_version"),
+        ('format_version = "v1"', "instruction"),
+        ('format_version = "v1"\ninstruction = "x"\nmodel = 1', "'model'"),
+        ('format_version = "v1"\ninstruction = "x"\n[[examples]]\nquery = "q"', r"examples\[0\]: fix"),
+        ('format_version = "v1"\ninstruction = "x"\nexamples = 3', "examples"),
+    ],
+)
+def test_bad_template_names_the_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "template.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(TemplateError, match=message):
+        load_template(path)
