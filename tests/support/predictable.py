@@ -1,0 +1,225 @@
+"""An engine whose model is a function: for tests of everything above the model, with exact expectations.
+
+    def script(prompt: str) -> str:                   # the whole prompt's text -> the whole answer
+        return f"fix: {last_query(prompt)}\nintent: lunch\nmeaning: noodle soup\nrw: pho"
+
+    engine = predictable_engine(script)
+    await engine.start(render(load_template(), RewriteInput("warm up")))
+
+It is the real `ContinuousBatchingEngine` (queue, scheduler, arena, prefix cache, streams) over `PredictableExecutor`,
+which generates one byte a token. The executor keeps token ids where a model keeps K/V and reads each row's prompt back
+through the step's mask, so a wrong mask, slot or position fails the step instead of passing unseen.
+
+Time is in the test's hands:
+
+    gate = StepGate()                                 # closed: no step runs
+    engine = predictable_engine(script, before_step=gate)
+    gate.open()                                       # let every step run
+    gate.let(3)                                       # or just three more
+    await gate.arrived()                              # until a step stands before the closed gate
+
+`before_step` is called on the engine's thread before each step with the `PackedStep`; it may raise, to make the model
+fail, or sleep, to make it slow (`before_step=lambda step: time.sleep(0.02)`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from iterqr_proto.rewrite_format import Segment
+from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
+from iterqr_server.engine.executor import NO_SLOT, PackedStep
+from iterqr_server.engine.settings import EngineSettings
+from numpy.typing import NDArray
+
+CONTROL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+VOCABULARY = 256 + len(CONTROL_TOKENS)
+IM_END = 257
+ASSISTANT = "<|im_start|>assistant\n"
+LOGPROB = float(-np.log1p((VOCABULARY - 1) * np.exp(-20.0)))  # of every token the executor generates
+
+
+class ByteTokenizer:
+    """One token a UTF-8 byte, and one for each of `CONTROL_TOKENS`."""
+
+    stop_ids = frozenset({IM_END, 258})
+
+    def encode(self, segments: Sequence[Segment]) -> tuple[int, ...]:
+        ids: list[int] = []
+        for segment in segments:
+            rest = segment.text
+            while rest:
+                control = [token for token in CONTROL_TOKENS if rest.startswith(token) and not segment.is_data]
+                piece = control[0] if control else rest[0]
+                ids += [256 + CONTROL_TOKENS.index(piece)] if control else piece.encode()
+                rest = rest[len(piece) :]
+        return tuple(ids)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes([token_id]) if token_id < 256 else b""
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """The text of a whole prompt. Control tokens are written out; users' text cannot be told from them here."""
+        return b"".join(bytes([i]) if i < 256 else CONTROL_TOKENS[i - 256].encode() for i in token_ids).decode()
+
+
+class StepGate:
+    """Lets steps run one by one or all. Closed at first. Use as `before_step`."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._allowed = 0
+        self._open = False
+        self._standing = 0
+
+    def __call__(self, _step: PackedStep) -> None:
+        with self._changed:
+            self._standing += 1
+            self._changed.notify_all()
+            passed = self._changed.wait_for(lambda: self._open or self._allowed > 0, timeout=60)
+            self._standing -= 1
+            self._allowed -= 0 if self._open else 1
+            if not passed:
+                raise TimeoutError("the gate stayed closed for 60 s")
+
+    def let(self, steps: int) -> None:
+        """Lets that many steps more through."""
+        with self._changed:
+            self._allowed += steps
+            self._changed.notify_all()
+
+    def open(self) -> None:
+        """Lets all steps through."""
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Lets none through from now on."""
+        with self._changed:
+            self._open = False
+            self._allowed = 0
+
+    async def arrived(self) -> None:
+        """Returns when a step stands before the closed gate (and all that were let through are over)."""
+
+        def wait() -> None:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._standing > 0 and not self._allowed, timeout=60):
+                    raise TimeoutError("no step arrived within 60 s")
+
+        await asyncio.to_thread(wait)
+
+
+class PredictableExecutor:
+    """A `StepExecutor` that continues each prompt with its script's answer, one byte a row, then ends the turn."""
+
+    def __init__(
+        self,
+        script: Callable[[str], str],
+        *,
+        arena_positions: int,
+        max_positions: int = 100_000,
+        before_step: Callable[[PackedStep], None] | None = None,
+    ) -> None:
+        self.arena_positions = arena_positions
+        self.max_positions = max_positions
+        self.steps: list[PackedStep] = []
+        self.closed = False
+        self._script = script
+        self._before_step = before_step
+        self._tokens = np.full(arena_positions, -1, np.int64)
+        self._positions = np.full(arena_positions, -1, np.int64)
+        self._tokenizer = ByteTokenizer()
+
+    def run(self, step: PackedStep) -> NDArray[np.float32]:
+        assert not self.closed, "run after close"
+        self.steps.append(step)
+        if self._before_step is not None:
+            self._before_step(step)
+        _check_shapes(step)
+        written = step.slots[step.slots != NO_SLOT]
+        assert len(set(written.tolist())) == written.size, "two rows write to one slot"
+        logits = np.zeros((step.logit_rows.size, VOCABULARY), np.float32)
+        seen = [self._visible(step, row) for row in range(step.token_ids.size) if step.slots[row] != NO_SLOT]
+        for index, row in enumerate(step.logit_rows.tolist()):
+            logits[index, self._next_token(seen[row])] = 20.0
+        kept = step.slots != NO_SLOT
+        self._tokens[written] = step.token_ids[kept]
+        self._positions[written] = step.positions[kept]
+        return logits
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        self.closed = True
+
+    def _visible(self, step: PackedStep, row: int) -> list[int]:
+        """The tokens a row attends to, itself included, which must be its request's from first to last."""
+        past = np.flatnonzero(step.mask[row, : step.past_positions])
+        new = np.flatnonzero(step.mask[row, step.past_positions :])
+        positions = np.concatenate([self._positions[past], step.positions[new]])
+        tokens = np.concatenate([self._tokens[past], step.token_ids[new]])
+        order = np.argsort(positions)
+        expected = np.arange(step.positions[row] + 1)
+        assert np.array_equal(positions[order], expected), f"row {row} sees positions {sorted(positions.tolist())}"
+        assert tokens[order][-1] == step.token_ids[row], "a row's last visible token is another one's"
+        visible: list[int] = tokens[order].tolist()
+        return visible
+
+    def _next_token(self, token_ids: list[int]) -> int:
+        turn = self._tokenizer.encode([Segment(ASSISTANT)])
+        starts = [i for i in range(len(token_ids)) if tuple(token_ids[i : i + len(turn)]) == turn]
+        assert starts, "a row wants logits before the assistant's turn"
+        prompt_end = starts[-1] + len(turn)
+        answer = self._script(self._tokenizer.text(token_ids[:prompt_end])).encode()
+        generated = bytes(token_ids[prompt_end:])
+        assert answer.startswith(generated), f"{generated!r} does not begin {answer!r}"
+        return answer[len(generated)] if len(generated) < len(answer) else IM_END
+
+
+def _check_shapes(step: PackedStep) -> None:
+    rows = step.token_ids.size
+    assert rows >= 2, "a step of one row"
+    assert step.positions.shape == step.slots.shape == (rows,)
+    assert step.mask.shape == (rows, step.past_positions + rows)
+    assert all(0 <= row < rows for row in step.logit_rows.tolist())
+
+
+def last_query(prompt: str) -> str:
+    """The user's query in a prompt of rewrite format v1."""
+    turn = prompt.rpartition("<|im_start|>user\n")[2].removesuffix("<|im_end|>\n" + ASSISTANT)
+    return turn.rpartition("\n")[2].removeprefix("query: ")
+
+
+def scripted_rewrites(prompt: str) -> str:
+    """A script in which every query gets a chain of thought and two rewrites made of its own words."""
+    query = last_query(prompt)
+    return f"fix: {query}\nintent: eat\nmeaning: {query} dish\nrw: {query} bowl\nrw: {query} set"
+
+
+def predictable_engine(
+    script: Callable[[str], str] = scripted_rewrites,
+    *,
+    settings: EngineSettings | None = None,
+    max_positions: int = 100_000,
+    before_step: Callable[[PackedStep], None] | None = None,
+) -> ContinuousBatchingEngine:
+    """An engine, not started yet, over a `PredictableExecutor`.
+
+    Bytes are short tokens: the default settings have an arena of 65,536 positions and steps of up to 4,096 rows.
+    """
+    chosen = settings or EngineSettings(arena_positions=65_536, max_step_rows=4_096)
+    return ContinuousBatchingEngine(
+        model_id="predictable",
+        tokenizer=ByteTokenizer(),
+        open_executor=lambda: PredictableExecutor(
+            script,
+            arena_positions=chosen.arena_positions,
+            max_positions=max_positions,
+            before_step=before_step,
+        ),
+        settings=chosen,
+    )
