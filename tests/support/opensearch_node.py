@@ -1,0 +1,98 @@
+"""Real OpenSearch nodes for tests: started when first asked for, once a session for each version.
+
+`opensearch_node` is the default version with our plugin. `plugin_node` runs a test on every version we build for, the
+older one with the k-NN plugin beside ours. Tests share the nodes, so each takes index and pipeline names of its own and
+restores what it changes for the whole cluster.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from iterqr_dev_node import MavenError, NodeInstance, NodeOptions, build_plugin, ensure_knn_zip
+from opensearchpy import OpenSearch
+
+DEFAULT_VERSION = "3.8.0"
+KNN_VERSION = "3.6.0"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningNode:
+    """A node that answers, and a client of it."""
+
+    instance: NodeInstance
+    version: str
+    url: str
+    client: OpenSearch
+
+    def unique_name(self, prefix: str) -> str:
+        """An index or pipeline name that no other test uses."""
+        return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+class NodePool:
+    """Starts nodes on demand and keeps them until the session ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._nodes: dict[str, RunningNode] = {}
+
+    def get(self, version: str) -> RunningNode:
+        if version not in self._nodes:
+            self._nodes[version] = self._start(version)
+        return self._nodes[version]
+
+    def close(self) -> None:
+        for node in self._nodes.values():
+            node.client.close()
+            node.instance.delete()
+        self._nodes.clear()
+
+    def _start(self, version: str) -> RunningNode:
+        instance = NodeInstance.create(self._folder / version, version)
+        install_our_plugin(instance)
+        if version == KNN_VERSION:
+            instance.install(ensure_knn_zip(version))
+        try:
+            url = instance.start(NodeOptions()).url
+        except BaseException:
+            instance.delete()
+            raise
+        assert url is not None
+        return RunningNode(instance=instance, version=version, url=url, client=OpenSearch(url, timeout=30))
+
+
+def install_our_plugin(instance: NodeInstance) -> None:
+    try:
+        instance.install(build_plugin(instance.version))
+    except MavenError as error:
+        print(f"the node runs without our plugin: {error}")
+
+
+@pytest.fixture(scope="session")
+def node_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodePool]:
+    pool = NodePool(tmp_path_factory.mktemp("nodes"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def opensearch_node(node_pool: NodePool) -> RunningNode:
+    """A node of the default version with our plugin."""
+    return node_pool.get(DEFAULT_VERSION)
+
+
+@pytest.fixture(scope="session", params=[DEFAULT_VERSION, KNN_VERSION])
+def plugin_node(request: pytest.FixtureRequest, node_pool: NodePool) -> RunningNode:
+    """A node with our plugin, of each version in turn."""
+    return node_pool.get(request.param)
+
+
+@pytest.fixture(scope="session")
+def knn_node(node_pool: NodePool) -> RunningNode:
+    """A node with our plugin and the k-NN plugin."""
+    return node_pool.get(KNN_VERSION)
