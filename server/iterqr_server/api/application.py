@@ -1,0 +1,141 @@
+"""One server from start to stop, whatever its engine is.
+
+start: listen (health NOT_SERVING) -> load and warm the model -> SERVING. stop: NOT_SERVING -> calls in flight finish
+within the grace -> generations end -> engine closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import structlog
+from iterqr_proto.rewrite_format import Template, TemplateError, load_template
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NoOpTracerProvider
+
+from iterqr_server.api.checkpoint_servicer import CheckpointServicer
+from iterqr_server.api.grpc_server import GrpcServer, ListenError
+from iterqr_server.api.interceptor import CallInterceptor
+from iterqr_server.api.query_rewrite_servicer import QueryRewriteServicer
+from iterqr_server.config import ConfigError, Settings
+from iterqr_server.engine.errors import EngineFatalError
+from iterqr_server.engine.interface import GenerationEngine
+from iterqr_server.hints.interface import HintSource
+from iterqr_server.rewrite.service import RewriteService
+from iterqr_server.telemetry.metrics import Metrics, MetricsEndpoint
+from iterqr_server.telemetry.traces import tracer_provider
+
+_TRACER_NAME = "iterqr_server"
+_log = structlog.get_logger(__name__)
+
+
+class Application:
+    """All methods are called on one event loop. `traces` replaces the provider that the settings describe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: GenerationEngine,
+        hints: HintSource,
+        traces: TracerProvider | NoOpTracerProvider | None = None,
+    ) -> None:
+        self._settings = settings
+        self._hints = hints
+        self._traces = traces or tracer_provider(settings.telemetry.otlp_endpoint)
+        self.metrics = Metrics()
+        self._fatal = asyncio.Event()
+        self._endpoint: MetricsEndpoint | None = None
+        tracer = self._traces.get_tracer(_TRACER_NAME)
+        self._service = RewriteService(
+            config=settings.rewrite,
+            cache_config=settings.cache,
+            template=read_template(settings),
+            engine=engine,
+            hints=hints,
+            metrics=self.metrics,
+            tracer=tracer,
+        )
+        self._server = GrpcServer(
+            config=settings.grpc,
+            interceptor=CallInterceptor(tracer=tracer, metrics=self.metrics, on_fatal=self._on_fatal),
+            query_rewrite=QueryRewriteServicer(
+                self._service, settings.rewrite, self.metrics, settings.telemetry.log_queries
+            ),
+            checkpoint=CheckpointServicer(),
+        )
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def port(self) -> int:
+        """Where gRPC listens, once `listen` returned."""
+        return self._server.port
+
+    async def listen(self) -> None:
+        """Answers health, reflection and metrics; rewriting is UNAVAILABLE yet.
+
+        Raises:
+            ListenError: an address cannot be used.
+        """
+        telemetry = self._settings.telemetry
+        await self._server.start()
+        if telemetry.prometheus_port:
+            address = f"{telemetry.prometheus_host}:{telemetry.prometheus_port}"
+            try:
+                self._endpoint = MetricsEndpoint(self.metrics, telemetry.prometheus_host, telemetry.prometheus_port)
+            except OSError as error:
+                reason = error.strerror or error
+                raise ListenError(f"telemetry.prometheus_port: cannot listen on {address}: {reason}") from error
+        self.metrics.add_gauges(asyncio.get_running_loop(), self._service.gauges)
+        _log.info("listening", host=self._settings.grpc.host, port=self.port, metrics_port=telemetry.prometheus_port)
+
+    async def serve(self) -> None:
+        """Loads the model; when it returns, rewriting is served.
+
+        Raises:
+            EngineError: the model does not load.
+        """
+        await self._hints.start()
+        await self._service.start()
+        await self._server.set_serving(True)
+        _log.info("serving", port=self.port)
+
+    async def failed(self) -> None:
+        """Returns when the engine is broken for good, so that the process should end."""
+        await self._fatal.wait()
+
+    async def stop(self) -> None:
+        """Drains and frees everything. Also right after `listen` or `serve` failed."""
+        _log.info("stopping")
+        await self._server.stop(self._settings.grpc.shutdown_grace_ms / 1000)
+        await self._service.close()
+        await self._hints.close()
+        if self._endpoint:
+            await asyncio.to_thread(self._endpoint.close)
+        if isinstance(self._traces, TracerProvider):
+            await asyncio.to_thread(self._traces.shutdown)
+        _log.info("stopped")
+
+    def _on_fatal(self, error: EngineFatalError) -> None:
+        if self._fatal.is_set():
+            return
+        _log.error("engine_failed", reason=str(error))
+        self._fatal.set()
+        task = asyncio.create_task(self._server.set_serving(False))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def read_template(settings: Settings) -> Template:
+    """Reads the configured template.
+
+    Raises:
+        ConfigError: it cannot be read or is not a template.
+    """
+    path = Path(settings.rewrite.template) if settings.rewrite.template else None
+    try:
+        return load_template(path)
+    except OSError as error:
+        raise ConfigError(f"rewrite.template: {path}: {error.strerror or error}") from error
+    except TemplateError as error:
+        raise ConfigError(f"rewrite.template: {error}") from error

@@ -1,0 +1,97 @@
+"""The gRPC server: our services, standard health, and reflection."""
+
+from __future__ import annotations
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+from iterqr.rewrite.v1 import (
+    checkpoint_service_pb2,
+    checkpoint_service_pb2_grpc,
+    query_rewrite_service_pb2,
+    query_rewrite_service_pb2_grpc,
+)
+
+from iterqr_server.api.checkpoint_servicer import CheckpointServicer
+from iterqr_server.api.interceptor import CallInterceptor
+from iterqr_server.api.query_rewrite_servicer import QueryRewriteServicer
+from iterqr_server.config import GrpcConfig
+
+_REWRITE_SERVICE = query_rewrite_service_pb2.DESCRIPTOR.services_by_name["QueryRewriteService"].full_name
+_CHECKPOINT_SERVICE = checkpoint_service_pb2.DESCRIPTOR.services_by_name["CheckpointService"].full_name
+_OVERALL = ""
+REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+_MAX_METADATA_BYTES = 16_384
+
+
+class ListenError(OSError):
+    """The configured address cannot be listened on."""
+
+
+class GrpcServer:
+    """Listens from `start` on; health says NOT_SERVING until `set_serving(True)`."""
+
+    def __init__(
+        self,
+        *,
+        config: GrpcConfig,
+        interceptor: CallInterceptor,
+        query_rewrite: QueryRewriteServicer,
+        checkpoint: CheckpointServicer,
+    ) -> None:
+        self._config = config
+        self._server = aio.server(
+            interceptors=[interceptor],
+            maximum_concurrent_rpcs=config.max_concurrent_rpcs,
+            options=[
+                ("grpc.max_receive_message_length", config.max_message_bytes),
+                ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
+                ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+            ],
+        )
+        query_rewrite_service_pb2_grpc.add_QueryRewriteServiceServicer_to_server(query_rewrite, self._server)
+        checkpoint_service_pb2_grpc.add_CheckpointServiceServicer_to_server(checkpoint, self._server)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        _add_reflection(self._server)
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listens and answers.
+
+        Raises:
+            ListenError: the address cannot be used.
+        """
+        await self.set_serving(False)
+        address = f"{self._config.host}:{self._config.port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"grpc.port: cannot listen on {address}") from error
+        await self._server.start()
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells health checks, overall and for the rewrite service. CheckpointService is never serving."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set(_OVERALL, status)
+        await self._health.set(_REWRITE_SERVICE, status)
+        await self._health.set(_CHECKPOINT_SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuses new calls, gives those in flight `grace_s` seconds, and stops."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
+def _add_reflection(server: aio.Server) -> None:
+    """Serves reflection as v1 and, for older clients, as v1alpha. The two differ in the package's name only."""
+    names = (_REWRITE_SERVICE, _CHECKPOINT_SERVICE, health.SERVICE_NAME, REFLECTION_V1, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    handler = grpc.stream_stream_rpc_method_handler(
+        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    generic = grpc.method_handlers_generic_handler(REFLECTION_V1, {"ServerReflectionInfo": handler})
+    server.add_generic_rpc_handlers((generic,))

@@ -1,0 +1,264 @@
+"""The server's configuration: one TOML file, and a flag for every field of it.
+
+A flag wins over the file, the file over the default. Unknown keys are errors. There are no environment variables but
+`ITERQR_CACHE`, the folder for downloaded and built models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+MAX_REWRITES_LIMIT = 8
+MAX_HINTS_LIMIT = 5
+
+
+class ConfigError(ValueError):
+    """The configuration is not usable; the message names field and limit, one line for each fault."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class GrpcConfig(_Section):
+    """The gRPC endpoint."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on."""
+    port: int = Field(default=50051, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one and logs it."""
+    max_message_bytes: int = Field(default=65_536, ge=1024, le=4_194_304)
+    """Largest request taken; a larger one is answered with RESOURCE_EXHAUSTED."""
+    max_concurrent_rpcs: int = Field(default=1024, ge=1)
+    """Calls handled at the same time; more are answered with RESOURCE_EXHAUSTED."""
+    shutdown_grace_ms: int = Field(default=5_000, ge=0, le=600_000)
+    """Time that calls in flight get to finish when the server is told to stop."""
+
+
+class ModelConfig(_Section):
+    """The weights."""
+
+    name: str = Field(default="qwen2.5-coder-0.5b-instruct", min_length=1)
+    """Name of a known model, a local folder or file, or a hub id."""
+
+
+class EngineConfig(_Section):
+    """What runs the model, and how much of it at once."""
+
+    backend: Literal["onnxruntime", "tensorrt_llm"] = "onnxruntime"
+    """Library that runs the model."""
+    threads: int = Field(default=0, ge=0, le=1024)
+    """Threads of one step; 0 means one for each core."""
+    max_running: int = Field(default=16, ge=1, le=1024)
+    """Requests generated at the same time."""
+    max_waiting: int = Field(default=64, ge=0, le=100_000)
+    """Requests that may wait for a place; more are answered with RESOURCE_EXHAUSTED."""
+    arena_positions: int = Field(default=4096, ge=512, le=1_048_576, multiple_of=16)
+    """Token positions that the key/value arena holds for all running requests together."""
+    max_step_rows: int = Field(default=64, ge=2, le=65_536)
+    """Tokens computed in one step; bounds how long a step lasts."""
+
+    @model_validator(mode="after")
+    def _room_for_all_running(self) -> EngineConfig:
+        if self.max_step_rows < self.max_running:
+            raise ValueError(f"max_step_rows: must be at least max_running ({self.max_running})")
+        return self
+
+
+class HintsConfig(_Section):
+    """Titles that ground the rewrites, read from OpenSearch."""
+
+    url: str = Field(default="http://127.0.0.1:9200", max_length=2048)
+    """OpenSearch node; empty turns hints off."""
+    index: str = Field(default="iterqr-hints", min_length=1, max_length=255, pattern=r"^[^\s,*?/\\\"<>|#]+$")
+    """Index or alias with the clicked titles of each region and query."""
+    catalog_index: str = Field(default="", max_length=255, pattern=r"^[^\s,*?/\\\"<>|#]*$")
+    """Index or alias searched by title where no query is near enough; empty turns that off."""
+    title_field: str = Field(default="title", min_length=1)
+    """Text field of the catalog with the title."""
+    region_field: str = Field(default="region", min_length=1)
+    """Keyword field of the catalog with the region."""
+    popularity_field: str = Field(default="orders", min_length=1)
+    """Numeric field of the catalog that breaks ties."""
+    budget_ms: int = Field(default=50, ge=1, le=10_000)
+    """Time for reading hints; after it the query is rewritten without."""
+    max_hints: int = Field(default=MAX_HINTS_LIMIT, ge=1, le=MAX_HINTS_LIMIT)
+    """Most titles put into a prompt."""
+    refresh_s: float = Field(default=10.0, ge=0.1, le=3600)
+    """How often the index behind the alias is looked up."""
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("must be empty or an http(s) URL with a host")
+        return url
+
+
+class RewriteConfig(_Section):
+    """How one query is rewritten."""
+
+    max_rewrites: int = Field(default=3, ge=1, le=MAX_REWRITES_LIMIT)
+    """Most rewrites of a query, where the request does not say."""
+    default_deadline_ms: int = Field(default=3_000, ge=1, le=600_000)
+    """Deadline of calls that have none."""
+    reply_margin_ms: int = Field(default=10, ge=0, le=10_000)
+    """How long before the deadline the reply leaves."""
+    max_new_tokens: int = Field(default=192, ge=16, le=2048)
+    """Most tokens generated for one query."""
+    max_background: int = Field(default=16, ge=0, le=10_000)
+    """Generations that may go on after their last caller left; more are aborted."""
+    max_background_ms: int = Field(default=15_000, ge=0, le=600_000)
+    """How long a generation may go on after its last caller left."""
+    template: str = ""
+    """TOML file with instruction and examples; empty means the one for food delivery."""
+
+
+class CacheConfig(_Section):
+    """Finished rewrites kept in memory."""
+
+    max_entries: int = Field(default=50_000, ge=0, le=100_000_000)
+    """Most entries; the least recently used go first. 0 turns the cache off."""
+    ttl_s: float = Field(default=3_600, gt=0)
+    """How long an entry is served."""
+    degraded_ttl_s: float = Field(default=30, gt=0)
+    """The same for rewrites made without hints because the hints could not be read."""
+
+
+class TelemetryConfig(_Section):
+    """Logs, metrics and traces."""
+
+    prometheus_host: str = Field(default="127.0.0.1", min_length=1)
+    """Address of the metrics endpoint."""
+    prometheus_port: int = Field(default=9464, ge=0, le=65535)
+    """Port of the metrics endpoint; 0 turns it off."""
+    otlp_endpoint: str = Field(default="", max_length=2048)
+    """OTLP/gRPC collector for traces, such as http://127.0.0.1:4317; empty turns export off."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+    log_queries: bool = False
+    """Whether query text and rewrites are logged."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, cli_avoid_json=True, cli_implicit_flags=True)
+
+    grpc: GrpcConfig = GrpcConfig()
+    model: ModelConfig = ModelConfig()
+    engine: EngineConfig = EngineConfig()
+    hints: HintsConfig = HintsConfig()
+    rewrite: RewriteConfig = RewriteConfig()
+    cache: CacheConfig = CacheConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the environment is not read
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keeps the environment out; flags and file are handed in by `ConfigFlags` and `read_toml`."""
+        return (init_settings,)
+
+    def to_toml(self) -> str:
+        """Returns the settings as a configuration file, with passwords masked."""
+        sections = []
+        for name, section in self.model_dump(mode="json").items():
+            lines = [f"{key} = {_toml_value(_masked(value))}" for key, value in section.items()]
+            sections.append("\n".join([f"[{name}]", *lines]))
+        return "\n\n".join(sections) + "\n"
+
+
+class ConfigFlags:
+    """Adds `--config` and a flag for each field to a parser, and reads them back."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file with any of the fields below")
+        self._source: CliSettingsSource[Any] = CliSettingsSource(Settings, root_parser=parser)
+
+    def settings(self, arguments: argparse.Namespace) -> Settings:
+        """Returns the settings of a parsed command line.
+
+        Raises:
+            ConfigError: the file cannot be read, or a field is unknown or out of its limits.
+        """
+        flags = {name: value for name, value in vars(arguments).items() if "." in name}
+        return load_settings(arguments.config, self._source(parsed_args=flags))
+
+
+def load_settings(file: Path | None = None, flags: CliSettingsSource[Any] | None = None) -> Settings:
+    """Reads a configuration file, if there is one, under the given flags.
+
+    Raises:
+        ConfigError: the file cannot be read, or a field is unknown or out of its limits.
+    """
+    return _settings(read_toml(file) if file else {}, flags)
+
+
+def settings_from(values: dict[str, dict[str, Any]]) -> Settings:
+    """Returns the settings of `{section: {field: value}}`; what is left out has its default.
+
+    Raises:
+        ConfigError: a field is unknown or out of its limits.
+    """
+    return _settings(dict(values), None)
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Reads a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {file}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {file}: not TOML: {error}") from error
+
+
+def _settings(values: dict[str, Any], flags: CliSettingsSource[Any] | None) -> Settings:
+    try:
+        return Settings(**({**values, "_cli_settings_source": flags} if flags else values))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(fault) for fault in error.errors())) from error
+
+
+def _describe(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its core package
+    name = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: unknown key"
+    message = fault["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if isinstance(fault["input"], (dict, BaseModel)):  # a rule over several fields
+        return f"{name}: {message}"
+    return f"{name}: {message[0].lower()}{message[1:]}, got {_masked(fault['input'])!r}"
+
+
+def _masked(value: Any) -> Any:  # noqa: ANN401 - any value of a setting
+    """Hides the password of a URL."""
+    if not isinstance(value, str) or "@" not in value or "://" not in value:
+        return value
+    parts = urlsplit(value)
+    return urlunsplit(parts._replace(netloc=f"***@{parts.netloc.rpartition('@')[2]}"))
+
+
+def _toml_value(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,257 @@
+"""The use case: one query in, its rewrites out, before the deadline.
+
+cache -> single flight -> hints -> prompt -> engine -> lines -> guard -> reply. Every finished `rw:` line is usable, so
+at the deadline the rewrites so far are the reply; the generation goes on and its result is cached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+from dataclasses import dataclass
+
+import structlog
+from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Template, render
+from opentelemetry import trace
+
+from iterqr_server.config import CacheConfig, RewriteConfig
+from iterqr_server.engine.errors import EngineClosedError
+from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
+from iterqr_server.hints.interface import Hints, HintSource
+from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
+from iterqr_server.rewrite.generation_progress import GenerationProgress
+from iterqr_server.rewrite.normalize import normalize_query
+from iterqr_server.rewrite.output_builder import Output
+from iterqr_server.rewrite.result_cache import CachedResult, CacheKey, ResultCache
+from iterqr_server.rewrite.single_flight import Flight, FlightEnd, SingleFlight
+from iterqr_server.telemetry.metrics import Metrics
+
+_WARM_UP_QUERY = "warm up"
+_log = structlog.get_logger(__name__)
+
+
+class Source(enum.Enum):
+    """Where a result came from."""
+
+    GENERATED = "generated"
+    CACHE = "cache"
+    COALESCED = "coalesced"
+
+
+class Outcome(enum.Enum):
+    """How a call ended that has a result."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    NO_REWRITES = "no_rewrites"
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteCall:
+    """A valid call. `query` is not empty after cleaning; `deadline` is a time of the event loop's clock."""
+
+    query: str
+    region: str
+    tenant: str
+    max_rewrites: int
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteResult:
+    """What a call gets. Durations are zero where the stage was not part of this call."""
+
+    outcome: Outcome
+    source: Source
+    output: Output
+    checkpoint_id: str
+    query: str
+    hints: tuple[str, ...]
+    hints_version: str
+    hints_us: int = 0
+    first_token_us: int = 0
+    generation_us: int = 0
+    generated_tokens: int = 0
+
+
+class RewriteService:
+    """Rewrites queries. All methods are called on the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        config: RewriteConfig,
+        cache_config: CacheConfig,
+        template: Template,
+        engine: GenerationEngine,
+        hints: HintSource,
+        metrics: Metrics,
+        tracer: trace.Tracer,
+    ) -> None:
+        self._config = config
+        self._cache_config = cache_config
+        self._template = template
+        self._engine = engine
+        self._hints = hints
+        self._metrics = metrics
+        self._tracer = tracer
+        self._cache = ResultCache(cache_config.max_entries)
+        self._flights: SingleFlight[GenerationProgress] = SingleFlight(
+            config.max_background, config.max_background_ms / 1000, self._count_end
+        )
+        self._request_numbers = itertools.count(1)
+        self._is_ready = False
+
+    async def start(self) -> None:
+        """Loads and warms the model. Calls before its end are refused with NotReadyError."""
+        await self._engine.start(self._prompt(_WARM_UP_QUERY, ()))
+        self._is_ready = True
+
+    async def rewrite(self, call: RewriteCall) -> RewriteResult:
+        """Returns the rewrites of one query, `reply_margin_ms` before the deadline at the latest.
+
+        Raises:
+            NotReadyError: the model is not warm yet.
+            NothingInTimeError: no rewrite was complete at the deadline.
+            ShuttingDownError: the server stops.
+            EngineError: what the engine raised.
+        """
+        if not self._is_ready:
+            raise NotReadyError
+        key = self._key(call)
+        cached = self._cache.get(key)
+        self._metrics.cache.labels("hit" if cached else "miss").inc()
+        if cached:
+            return _cached_result(key, cached)
+        flight = self._flights.find(key)
+        source = Source.COALESCED if flight else Source.GENERATED
+        flight = flight or self._flights.start(key, GenerationProgress(key), self._generate)
+        return await self._await_flight(flight, source, call.deadline)
+
+    def gauges(self) -> dict[str, float]:
+        """Returns this moment's values for the metrics endpoint; names ending in `_total` only grow."""
+        stats = self._engine.stats() if self._is_ready else None
+        values: dict[str, float] = {
+            "iterqr_cache_entries": len(self._cache),
+            "iterqr_generations_running": self._flights.running,
+            "iterqr_generations_background": self._flights.background,
+            "iterqr_ready": self._is_ready,
+        }
+        if stats:
+            values |= {f"iterqr_engine_{name}": getattr(stats, name) for name in stats.__dataclass_fields__}
+        return values
+
+    async def close(self) -> None:
+        """Gives up what is running and closes the engine."""
+        self._is_ready = False
+        await self._flights.close()
+        await self._engine.close()
+
+    def _key(self, call: RewriteCall) -> CacheKey:
+        return CacheKey(
+            tenant=call.tenant,
+            region=call.region,
+            checkpoint_id=self._engine.model_id,
+            format_version=FORMAT_VERSION,
+            hints_version=self._hints.version,
+            query=normalize_query(call.query),
+            max_rewrites=call.max_rewrites,
+        )
+
+    async def _await_flight(self, flight: Flight[GenerationProgress], source: Source, deadline: float) -> RewriteResult:
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        complete = await self._flights.wait(flight, deadline - self._config.reply_margin_ms / 1000 - arrived)
+        if flight.task.cancelled():
+            raise ShuttingDownError
+        progress = flight.progress
+        output = progress.output
+        if not complete and not output.rewrites:
+            raise NothingInTimeError((loop.time() - arrived) * 1000)
+        hints = progress.hints
+        return RewriteResult(
+            outcome=_finished_outcome(output) if complete else Outcome.PARTIAL,
+            source=source,
+            output=output,
+            checkpoint_id=progress.key.checkpoint_id,
+            query=progress.key.query,
+            hints=hints.titles,
+            hints_version=progress.key.hints_version if hints.titles else "",
+            hints_us=progress.hints_us,
+            first_token_us=progress.first_token_us,
+            generation_us=progress.generation_us(loop.time()),
+            generated_tokens=progress.generated_tokens,
+        )
+
+    async def _generate(self, progress: GenerationProgress) -> None:
+        """The job of a flight: everything between the cache's miss and its filling."""
+        loop = asyncio.get_running_loop()
+        key = progress.key
+        with self._tracer.start_as_current_span("hints") as span:
+            started = loop.time()
+            hints = await self._hints.read(key.region, key.query)
+            progress.read_hints(hints, loop.time() - started)
+            span.set_attribute("iterqr.hints.outcome", hints.outcome.value)
+            span.set_attribute("iterqr.hints.count", len(hints.titles))
+        self._metrics.hints.labels(hints.outcome.value).inc()
+        self._metrics.stage_seconds.labels("hints").observe(progress.hints_us / 1e6)
+        with self._tracer.start_as_current_span("generation") as span:
+            await self._run_engine(progress, self._prompt(key.query, hints.titles))
+            span.set_attribute("iterqr.generation.tokens", progress.generated_tokens)
+        for reason, count in progress.rejected.items():
+            self._metrics.rejected.labels(reason).inc(count)
+        self._metrics.stage_seconds.labels("first_token").observe(progress.first_token_us / 1e6)
+        self._metrics.stage_seconds.labels("generation").observe(progress.generation_us(loop.time()) / 1e6)
+        self._keep(key, progress.output, hints)
+
+    async def _run_engine(self, progress: GenerationProgress, prompt: Prompt) -> None:
+        loop = asyncio.get_running_loop()
+        request = GenerationRequest(
+            request_id=f"rewrite-{next(self._request_numbers)}",
+            prompt=prompt,
+            max_new_tokens=self._config.max_new_tokens,
+            tenant=progress.key.tenant,
+        )
+        progress.submitted(loop.time())
+        stream = self._engine.submit(request)
+        try:
+            async for chunk in stream:
+                if chunk.finish_reason is FinishReason.ABORTED:
+                    raise EngineClosedError("the engine was closed during the generation")
+                progress.feed(chunk, loop.time())
+                if progress.is_full:
+                    break
+        finally:
+            self._engine.abort(request.request_id)
+        progress.ended(loop.time())
+
+    def _keep(self, key: CacheKey, output: Output, hints: Hints) -> None:
+        degraded = hints.outcome.is_failure
+        ttl_s = self._cache_config.degraded_ttl_s if degraded else self._cache_config.ttl_s
+        version = key.hints_version if hints.titles else ""
+        self._cache.put(key, CachedResult(output, hints.titles, version), ttl_s)
+
+    def _prompt(self, query: str, hints: tuple[str, ...]) -> Prompt:
+        return render(self._template, RewriteInput(query, hints))
+
+    def _count_end(self, end: FlightEnd, error: BaseException | None) -> None:
+        self._metrics.generations.labels(end.value).inc()
+        if error:
+            _log.warning("generation_failed", error=type(error).__name__, reason=str(error))
+
+
+def _finished_outcome(output: Output) -> Outcome:
+    return Outcome.COMPLETE if output.rewrites else Outcome.NO_REWRITES
+
+
+def _cached_result(key: CacheKey, cached: CachedResult) -> RewriteResult:
+    return RewriteResult(
+        outcome=_finished_outcome(cached.output),
+        source=Source.CACHE,
+        output=cached.output,
+        checkpoint_id=key.checkpoint_id,
+        query=key.query,
+        hints=cached.hints,
+        hints_version=cached.hints_version,
+    )
