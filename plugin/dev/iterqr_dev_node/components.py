@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 DEFAULT_VERSION = "3.8.0"
 
-# The newest release of the k-NN plugin on Central whose server is there as well. Its zip has no native library, so
-# only the lucene engine works: an index of engine faiss would stop the node.
-KNN_RELEASES = {"3.6.0": "3.6.0.0"}
+
+@dataclass(frozen=True, slots=True)
+class KnnRelease:
+    """A release of the k-NN plugin. Central publishes the zip without checksums, so its digest is kept here."""
+
+    version: str
+    sha256: str
+
+
+# The newest release on Central whose server is there as well. Its zip has no native library, so only the lucene engine
+# works: an index of engine faiss would stop the node.
+KNN_RELEASES = {
+    "3.6.0": KnnRelease("3.6.0.0", "ac392ca28a39b3bf290648a422ef30cb149dda2963a9d7feb26060e932341c9a"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,13 @@ MODULES = (
         "search-pipeline-common",
         "org.opensearch.search.pipeline.common.SearchPipelineCommonModulePlugin",
         required=True,
+    ),
+    # Not switched on; the k-NN plugin extends it.
+    Module(
+        "transport-grpc",
+        "transport-grpc",
+        "org.opensearch.transport.grpc.GrpcPlugin",
+        policy=_may("accept,connect,listen,resolve"),
     ),
     Module(
         "transport-netty4",

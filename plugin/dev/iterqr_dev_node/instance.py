@@ -286,8 +286,9 @@ class NodeInstance:
             raise NodeStartError(f"the node in {self.folder} did not answer in time\n{self._last_log_lines()}")
 
     def _last_log_lines(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
-        return "\n".join(["last lines of " + str(self.log), *("  " + line for line in lines)])
+        lines = self.log.read_text(errors="replace").splitlines()
+        told = [line for line in lines if not line.lstrip().startswith("at ")][-_LOG_LINES_SHOWN:]
+        return "\n".join([f"last lines of {self.log} (without stack frames):", *("  " + line for line in told)])
 
     def _published_port(self) -> int | None:
         """The port the node says it got; None as long as it has not."""

@@ -92,16 +92,13 @@ def ensure_knn_zip(version: str, on_progress: ProgressListener | None = None) ->
     release = KNN_RELEASES.get(version)
     if release is None:
         raise PluginError(f"no k-NN plugin for OpenSearch {version}; there is one for {', '.join(KNN_RELEASES)}")
-    coordinates = f"org.opensearch.plugin:opensearch-knn:{release}:zip"
-    folder = build_once(
-        cache_folder() / "opensearch-plugins" / f"opensearch-knn-{release}",
-        lambda partial: _fetch(coordinates, partial, on_progress),
-    )
+    coordinates = f"org.opensearch.plugin:opensearch-knn:{release.version}:zip"
+
+    def fetch(partial: Path) -> None:
+        copy_artifact(coordinates, partial, on_progress, sha256=release.sha256)
+
+    folder = build_once(cache_folder() / "opensearch-plugins" / f"opensearch-knn-{release.version}", fetch)
     return next(folder.glob("*.zip"))
-
-
-def _fetch(coordinates: str, folder: Path, on_progress: ProgressListener | None) -> None:
-    copy_artifact(coordinates, folder, on_progress)
 
 
 def optional_dependencies(pom: str) -> list[Dependency]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -64,10 +65,17 @@ def advance(progress: MavenProgress, line: str) -> MavenProgress:
     return progress
 
 
-def run_maven(folder: Path, arguments: Sequence[str], on_progress: ProgressListener | None = None) -> MavenRun:
+def run_maven(
+    folder: Path,
+    arguments: Sequence[str],
+    on_progress: ProgressListener | None = None,
+    *,
+    strict_checksums: bool = True,
+) -> MavenRun:
     """Runs Maven in a folder to its end.
 
-    Uses the JDK of `find_jdk` and, where set, the local repository that `MAVEN_REPO_LOCAL` names.
+    Uses the JDK of `find_jdk` and, where set, the local repository that `MAVEN_REPO_LOCAL` names. With
+    `strict_checksums`, a download whose published checksum is missing or differs fails.
 
     Raises:
         MavenError: If Maven is not installed. A run that fails is returned, not raised.
@@ -77,7 +85,8 @@ def run_maven(folder: Path, arguments: Sequence[str], on_progress: ProgressListe
     if executable is None:
         raise MavenError("Maven (mvn) is not on PATH; install it to assemble OpenSearch or build the plugin")
     environ = {**os.environ, "JAVA_HOME": str(find_jdk().home)}
-    command = [executable, "-B", "-C", *_local_repository(environ), *arguments]
+    checksums = "--strict-checksums" if strict_checksums else "--lax-checksums"
+    command = [executable, "-B", checksums, *_local_repository(environ), *arguments]
     lines: list[str] = []
     progress = MavenProgress()
     with subprocess.Popen(
@@ -99,22 +108,30 @@ def error_lines(run: MavenRun, limit: int = 15) -> str:
     return "\n".join((errors or run.output.splitlines())[:limit])
 
 
-def copy_artifact(coordinates: str, folder: Path, on_progress: ProgressListener | None = None) -> Path:
+def copy_artifact(
+    coordinates: str, folder: Path, on_progress: ProgressListener | None = None, *, sha256: str | None = None
+) -> Path:
     """Puts one artifact, without what it depends on, into an empty folder.
 
     Args:
         coordinates: `group:artifact:version:packaging`.
         folder: Empty; gets one file.
         on_progress: Told about downloads.
+        sha256: The digest it must have, for an artifact that Central publishes without checksums.
 
     Raises:
-        MavenError: If it cannot be resolved.
+        MavenError: If it cannot be resolved or has another digest.
     """
     goal = f"{DEPENDENCY_PLUGIN}:copy"
-    run = run_maven(folder, [goal, f"-Dartifact={coordinates}", f"-DoutputDirectory={folder}"], on_progress)
+    arguments = [goal, f"-Dartifact={coordinates}", f"-DoutputDirectory={folder}"]
+    run = run_maven(folder, arguments, on_progress, strict_checksums=sha256 is None)
     files = list(folder.iterdir())
     if run.returncode or len(files) != 1:
         raise MavenError(f"Maven could not fetch {coordinates}\n{error_lines(run)}")
+    if sha256 is not None:
+        found = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        if found != sha256:
+            raise MavenError(f"{coordinates} has digest {found}, not {sha256}; remove it from Maven's local repository")
     return files[0]
 
 
