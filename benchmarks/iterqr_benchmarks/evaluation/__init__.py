@@ -1,0 +1,1 @@
+"""Measures of a search without and with the rewrite channel: pure functions over ranked ids."""
