@@ -1,0 +1,23 @@
+"""Errors of the benchmarks.
+
+BenchmarkError
+├── StackError            node or server could not be prepared, started or stopped
+│   └── StackBusyError    another process is working on the same stack
+└── DemoError             the stack runs but does not answer as the contract says
+"""
+
+
+class BenchmarkError(Exception):
+    """Base of all; its text is one message for a person."""
+
+
+class StackError(BenchmarkError):
+    """Node or server could not be prepared, started or stopped; the message names the log."""
+
+
+class StackBusyError(StackError):
+    """Another process is working on the same stack."""
+
+
+class DemoError(BenchmarkError):
+    """The stack runs but does not answer as the contract says."""

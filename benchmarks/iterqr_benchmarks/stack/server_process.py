@@ -1,0 +1,147 @@
+"""The rewrite server as a process: its configuration, its model, its start and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from iterqr_dev_node import process
+
+from iterqr_benchmarks.errors import StackError
+from iterqr_benchmarks.stack.state import StackFolder
+
+_POLL_S = 0.1
+_LINES_SHOWN = 15
+
+ServerSettings = Mapping[str, Mapping[str, str | int | float | bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A server that answers SERVING."""
+
+    pid: int
+    marker: str
+    address: str
+
+
+def server_command() -> Path:
+    """The `iterqr-server` beside this Python.
+
+    Raises:
+        StackError: It is not installed.
+    """
+    command = Path(sys.executable).with_name("iterqr-server")
+    if not command.is_file():
+        raise StackError(f"{command} is not there; run `make up` or `make demo`, which install it")
+    return command
+
+
+class ModelBuild:
+    """`iterqr-server model build`: downloads and builds the model into the cache, in a process of its own."""
+
+    def __init__(self, folder: StackFolder, model: str) -> None:
+        self._log = folder.model_log
+        self._model = model
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self, on_line: Callable[[str], None]) -> str:
+        """Builds the model and returns the folder it lies in.
+
+        Args:
+            on_line: Called with each line of progress.
+
+        Raises:
+            StackError: The build failed; the message has its last lines.
+        """
+        command = [str(server_command()), "model", "build", "--name", self._model]
+        with self._log.open("w", encoding="utf-8") as log:
+            self._process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            )
+            last = ""
+            assert self._process.stdout is not None  # noqa: S101 - for the type checker
+            with self._process.stdout as output:
+                for line in output:
+                    log.write(line)
+                    log.flush()
+                    if line.strip():
+                        last = line.strip()
+                        on_line(last)
+            status = self._process.wait()
+        if status:
+            raise StackError(f"`iterqr-server model build` failed (exit {status})\n{last_lines(self._log)}")
+        return last
+
+    def cancel(self) -> None:
+        """Ends the process if it runs. Called from another thread."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+
+def write_config(file: Path, settings: ServerSettings) -> None:
+    """Writes a configuration file of the server."""
+    sections = []
+    for section, fields in settings.items():
+        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+        sections.append("\n".join([f"[{section}]", *lines]))
+    file.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+
+
+def start_server(folder: StackFolder, address: str, *, timeout_s: float = 180.0) -> ServerProcess:
+    """Starts the server with the folder's configuration and waits until its health is SERVING.
+
+    Raises:
+        StackError: It ended, or did not serve within `timeout_s`; it is not left running.
+    """
+    marker = str(folder.server_config)
+    command = [str(server_command()), "serve", "--config", marker]
+    pid = process.spawn(command, folder=folder.path, environ=os.environ, log=folder.server_log, user=None)
+    server = ServerProcess(pid=pid, marker=marker, address=address)
+    try:
+        _wait_until_serving(server, folder.server_log, time.monotonic() + timeout_s)
+    except BaseException:
+        stop_server(pid, marker)
+        raise
+    return server
+
+
+def stop_server(pid: int, marker: str) -> None:
+    """Stops the server and waits until it has ended; kills it if it does not end. Does nothing if it does not run."""
+    process.stop(pid, marker, timeout_s=15.0)
+
+
+def last_lines(log: Path) -> str:
+    """The end of a log, for an error message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
+    except FileNotFoundError:
+        return f"{log} was never written"
+    return "\n".join([f"last lines of {log}:", *("  " + line for line in lines)])
+
+
+def _wait_until_serving(server: ServerProcess, log: Path, deadline: float) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        while not _serves(health):
+            if not process.is_running(server.pid, server.marker):
+                raise StackError(f"the rewrite server ended while starting\n{last_lines(log)}")
+            if time.monotonic() > deadline:
+                raise StackError(f"the rewrite server did not get ready in time\n{last_lines(log)}")
+            time.sleep(_POLL_S)
+
+
+def _serves(health: health_pb2_grpc.HealthStub) -> bool:
+    try:
+        reply = health.Check(health_pb2.HealthCheckRequest(), timeout=2.0)  # type: ignore[attr-defined]
+    except grpc.RpcError:
+        return False  # not listening yet; the caller asks again until its deadline
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

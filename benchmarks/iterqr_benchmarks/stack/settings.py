@@ -1,0 +1,38 @@
+"""What a stack runs with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from iterqr_dev_node import DEFAULT_VERSION
+
+MODEL = "qwen2.5-coder-0.5b-instruct"
+SEED = 20_250_411
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """The search pipeline: budget in ms, window in hits, weights of the reciprocal rank fusion.
+
+    The defaults were chosen with `iterqr-bench tune` on the tuning queries.
+    """
+
+    budget_ms: int = 3_000
+    window_size: int = 50
+    max_rewrites: int = 3
+    original_weight: float = 1.0
+    rewrite_weight: float = 0.5
+    rank_constant: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default."""
+
+    opensearch_version: str = DEFAULT_VERSION
+    model: str = MODEL
+    seed: int = SEED
+    template: str = ""
+    http_port: int = 0
+    grpc_port: int = 0
+    channel: ChannelSettings = field(default_factory=ChannelSettings)
