@@ -26,12 +26,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from iterqr_server.api.application import Application
 from iterqr_server.config import Settings, settings_from
 from iterqr_server.engine.interface import GenerationEngine
@@ -39,7 +41,6 @@ from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.telemetry.logs import configure_logs
 from opentelemetry.sdk.trace import TracerProvider
-
 from support.predictable import last_query, predictable_engine, scripted_rewrites
 
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -73,7 +74,7 @@ def rewrites_script(rewrites: Mapping[str, Sequence[str]]) -> Script:
     return script
 
 
-def test_settings(overrides: Overrides | None = None) -> Settings:
+def settings_for_tests(overrides: Overrides | None = None) -> Settings:
     """Settings for tests: free port, no metrics endpoint, no hints, room for outputs of one token a byte."""
     values: dict[str, dict[str, Any]] = {
         "grpc": {"port": 0, "shutdown_grace_ms": 500},
@@ -84,9 +85,6 @@ def test_settings(overrides: Overrides | None = None) -> Settings:
     for section, fields in (overrides or {}).items():
         values[section] = {**values.get(section, {}), **fields}
     return settings_from(values)
-
-
-test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,13 @@ class RunningServer:
         """The value of a metric; 0 if it was never counted."""
         return self.application.metrics.registry.get_sample_value(name, labels) or 0.0
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Returns once something is so that a metric shows; fails after a generous time."""
+        deadline = time.monotonic() + _READY_TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.005)  # a busy loop would keep the server's threads from running
+
 
 @contextmanager
 def running_server(
@@ -117,7 +122,8 @@ def running_server(
     wait_until_serving: bool = True,
 ) -> Iterator[RunningServer]:
     """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one."""
-    settings = test_settings(overrides)
+    settings = settings_for_tests(overrides)
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # tests read logs with capture_logs
     source = hints or (OpenSearchHints(settings.hints) if settings.hints.url else NoHints())
     with asyncio.Runner() as runner:
         loop = runner.get_loop()
@@ -125,7 +131,10 @@ def running_server(
         thread.start()
 
         async def make() -> Application:
-            return Application(settings, engine or predictable_engine(script), source, traces)
+            async def open_engine() -> GenerationEngine:
+                return engine or predictable_engine(script)
+
+            return Application(settings, open_engine, source, traces)
 
         def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result(_READY_TIMEOUT_S)
@@ -156,7 +165,7 @@ class RewriteServerProcess:
 
     @property
     def address(self) -> str:
-        """host:port"""
+        """As host:port."""
         return f"127.0.0.1:{self.port}"
 
     @property
@@ -225,10 +234,14 @@ def rewrite_server_process(
 
 
 async def _serve(plan: dict[str, Any]) -> None:
-    settings = test_settings(plan["overrides"])
+    settings = settings_for_tests(plan["overrides"])
     configure_logs("warning")  # on standard error: the parent reads standard output
     source = OpenSearchHints(settings.hints) if settings.hints.url else NoHints()
-    application = Application(settings, predictable_engine(rewrites_script(plan["rewrites"])), source)
+
+    async def open_engine() -> GenerationEngine:
+        return predictable_engine(rewrites_script(plan["rewrites"]))
+
+    application = Application(settings, open_engine, source)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     try:

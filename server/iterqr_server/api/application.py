@@ -7,6 +7,7 @@ within the grace -> generations end -> engine closes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -31,16 +32,21 @@ _log = structlog.get_logger(__name__)
 
 
 class Application:
-    """All methods are called on one event loop. `traces` replaces the provider that the settings describe."""
+    """All methods are called on one event loop.
+
+    `open_engine` finds the model and returns its engine, not started yet; it is awaited by `serve`, when the server
+    answers health checks already. `traces` replaces the provider that the settings describe.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        engine: GenerationEngine,
+        open_engine: Callable[[], Awaitable[GenerationEngine]],
         hints: HintSource,
         traces: TracerProvider | NoOpTracerProvider | None = None,
     ) -> None:
         self._settings = settings
+        self._open_engine = open_engine
         self._hints = hints
         self._traces = traces or tracer_provider(settings.telemetry.otlp_endpoint)
         self.metrics = Metrics()
@@ -51,7 +57,6 @@ class Application:
             config=settings.rewrite,
             cache_config=settings.cache,
             template=read_template(settings),
-            engine=engine,
             hints=hints,
             metrics=self.metrics,
             tracer=tracer,
@@ -93,10 +98,10 @@ class Application:
         """Loads the model; when it returns, rewriting is served.
 
         Raises:
-            EngineError: the model does not load.
+            EngineError: the model does not load; besides what `open_engine` raises.
         """
         await self._hints.start()
-        await self._service.start()
+        await self._service.start(await self._open_engine())
         await self._server.set_serving(True)
         _log.info("serving", port=self.port)
 

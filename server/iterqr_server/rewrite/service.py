@@ -84,7 +84,6 @@ class RewriteService:
         config: RewriteConfig,
         cache_config: CacheConfig,
         template: Template,
-        engine: GenerationEngine,
         hints: HintSource,
         metrics: Metrics,
         tracer: trace.Tracer,
@@ -92,7 +91,6 @@ class RewriteService:
         self._config = config
         self._cache_config = cache_config
         self._template = template
-        self._engine = engine
         self._hints = hints
         self._metrics = metrics
         self._tracer = tracer
@@ -101,12 +99,16 @@ class RewriteService:
             config.max_background, config.max_background_ms / 1000, self._count_end
         )
         self._request_numbers = itertools.count(1)
-        self._is_ready = False
+        self._engine: GenerationEngine | None = None
 
-    async def start(self) -> None:
+    async def start(self, engine: GenerationEngine) -> None:
         """Loads and warms the model. Calls before its end are refused with NotReadyError."""
-        await self._engine.start(self._prompt(_WARM_UP_QUERY, ()))
-        self._is_ready = True
+        try:
+            await engine.start(self._prompt(_WARM_UP_QUERY, ()))
+        except BaseException:
+            await engine.close()
+            raise
+        self._engine = engine
 
     async def rewrite(self, call: RewriteCall) -> RewriteResult:
         """Returns the rewrites of one query, `reply_margin_ms` before the deadline at the latest.
@@ -117,9 +119,7 @@ class RewriteService:
             ShuttingDownError: the server stops.
             EngineError: what the engine raised.
         """
-        if not self._is_ready:
-            raise NotReadyError
-        key = self._key(call)
+        key = self._key(call, self._ready_engine())
         cached = self._cache.get(key)
         self._metrics.cache.labels("hit" if cached else "miss").inc()
         if cached:
@@ -131,12 +131,12 @@ class RewriteService:
 
     def gauges(self) -> dict[str, float]:
         """Returns this moment's values for the metrics endpoint; names ending in `_total` only grow."""
-        stats = self._engine.stats() if self._is_ready else None
+        stats = self._engine.stats() if self._engine else None
         values: dict[str, float] = {
             "iterqr_cache_entries": len(self._cache),
             "iterqr_generations_running": self._flights.running,
             "iterqr_generations_background": self._flights.background,
-            "iterqr_ready": self._is_ready,
+            "iterqr_ready": self._engine is not None,
         }
         if stats:
             values |= {f"iterqr_engine_{name}": getattr(stats, name) for name in stats.__dataclass_fields__}
@@ -144,15 +144,21 @@ class RewriteService:
 
     async def close(self) -> None:
         """Gives up what is running and closes the engine."""
-        self._is_ready = False
+        engine, self._engine = self._engine, None
         await self._flights.close()
-        await self._engine.close()
+        if engine:
+            await engine.close()
 
-    def _key(self, call: RewriteCall) -> CacheKey:
+    def _ready_engine(self) -> GenerationEngine:
+        if self._engine is None:
+            raise NotReadyError
+        return self._engine
+
+    def _key(self, call: RewriteCall, engine: GenerationEngine) -> CacheKey:
         return CacheKey(
             tenant=call.tenant,
             region=call.region,
-            checkpoint_id=self._engine.model_id,
+            checkpoint_id=engine.model_id,
             format_version=FORMAT_VERSION,
             hints_version=self._hints.version,
             query=normalize_query(call.query),
@@ -207,6 +213,7 @@ class RewriteService:
 
     async def _run_engine(self, progress: GenerationProgress, prompt: Prompt) -> None:
         loop = asyncio.get_running_loop()
+        engine = self._ready_engine()
         request = GenerationRequest(
             request_id=f"rewrite-{next(self._request_numbers)}",
             prompt=prompt,
@@ -214,7 +221,7 @@ class RewriteService:
             tenant=progress.key.tenant,
         )
         progress.submitted(loop.time())
-        stream = self._engine.submit(request)
+        stream = engine.submit(request)
         try:
             async for chunk in stream:
                 if chunk.finish_reason is FinishReason.ABORTED:
@@ -223,7 +230,7 @@ class RewriteService:
                 if progress.is_full:
                     break
         finally:
-            self._engine.abort(request.request_id)
+            engine.abort(request.request_id)
         progress.ended(loop.time())
 
     def _keep(self, key: CacheKey, output: Output, hints: Hints) -> None:
