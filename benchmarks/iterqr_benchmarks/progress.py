@@ -58,12 +58,14 @@ def step(steps: Steps, name: str) -> Iterator[Step]:
 class StepDisplay:
     """Shows steps on a console: moving on a terminal, else a line at each start and end.
 
-    A context manager; shown while it is open. `title_width` is the width of the steps' names.
+    A context manager; shown while it is open. `title_width` is the width of the steps' names; `seconds` tells how long
+    each step took that has ended.
     """
 
     def __init__(self, console: Console, *, title_width: int = 26) -> None:
         self._console = console
         self._width = title_width
+        self.seconds: dict[str, float] = {}
         self._began: dict[str, float] = {}
         self._task: dict[str, TaskID] = {}
         self._progress = Progress(
@@ -106,6 +108,7 @@ class StepDisplay:
 
     def _end(self, mark: str, step: str, text: str) -> None:
         self._progress.remove_task(self._task[step])
+        self.seconds[step] = time.monotonic() - self._began[step]
         self._print(mark, step, text)
 
     def _print(self, mark: str, step: str, text: str) -> None:
