@@ -1,0 +1,96 @@
+"""Requests that fused searches do not serve: the plain response, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.dish_catalog import TYPO
+from support.plugin_search import PluginSearch, facts, hits, match, outcome
+
+pytestmark = pytest.mark.node
+
+QUERY = {"query": match(TYPO)}
+
+PASSED_THROUGH: dict[str, tuple[dict[str, Any], str]] = {
+    "sorted by a field": ({**QUERY, "sort": [{"price": "desc"}]}, "skipped_sort"),
+    "sorted by score, then a field": ({**QUERY, "sort": ["_score", "price"]}, "skipped_sort"),
+    "collapsed": ({**QUERY, "collapse": {"field": "group"}}, "skipped_collapse"),
+    "min_score": ({**QUERY, "min_score": 0.5}, "skipped_min_score"),
+    "size 0": ({**QUERY, "size": 0, "aggs": {"n": {"value_count": {"field": "price"}}}}, "skipped_size_zero"),
+    "suggest only": ({"suggest": {"s": {"text": "noodels", "term": {"field": "title"}}}}, "skipped_suggest_only"),
+    "past the window": ({**QUERY, "from": 45, "size": 10}, "skipped_past_window"),
+    "larger than the window": ({**QUERY, "size": 51}, "skipped_past_window"),
+    "match all": ({"query": {"match_all": {}}}, "skipped_no_text"),
+    "filters only": ({"query": {"bool": {"filter": [{"term": {"group": "both"}}]}}}, "skipped_no_text"),
+    "no query": ({"size": 3}, "skipped_no_text"),
+    "later page without a token": ({**QUERY, "from": 10}, "page_unpinned"),
+}  # fmt: skip
+
+
+def assert_same_response(response: dict[str, Any], plain: dict[str, Any]) -> None:
+    """All but the time taken and our own section is the plain response's."""
+    assert {**response, "took": 0, "ext": {}} == {**plain, "took": 0, "ext": {}}
+
+
+@pytest.mark.parametrize("name", PASSED_THROUGH)
+def test_passes_through(plugin: PluginSearch, name: str) -> None:
+    body, expected = PASSED_THROUGH[name]
+    counted = plugin.counted(expected)
+    response = plugin.search(body)
+    assert outcome(response) == expected
+    assert plugin.counted(expected) == counted + 1
+    assert_same_response(response, plugin.plain(body))
+    assert facts(response)["rewrites"] == []
+
+
+def test_sorting_by_score_alone_is_served(plugin: PluginSearch) -> None:
+    assert outcome(plugin.search({**QUERY, "sort": ["_score"]})) == "fused"
+
+
+def test_the_last_page_inside_the_window_is_served(plugin: PluginSearch) -> None:
+    assert outcome(plugin.search({**QUERY, "size": 50})) == "fused"
+
+
+def test_passes_search_after_through(plugin: PluginSearch) -> None:
+    body = {**QUERY, "sort": [{"_score": "desc"}, {"title.keyword": "asc"}], "size": 3}
+    last = hits(plugin.plain(body))[-1]["sort"]
+    response = plugin.search({**body, "search_after": last})
+    assert outcome(response) == "skipped_search_after"
+    assert_same_response(response, plugin.plain({**body, "search_after": last}))
+
+
+def test_passes_scroll_through(plugin: PluginSearch) -> None:
+    counted = plugin.counted("skipped_scroll")
+    response = plugin.search({**QUERY, "size": 5}, scroll="1m")
+    plain = plugin.plain({**QUERY, "size": 5}, scroll="1m")
+    assert plugin.counted("skipped_scroll") == counted + 1
+    assert hits(response) == hits(plain)
+    next_page = plugin.client.scroll(scroll_id=response["_scroll_id"], scroll="1m")
+    next_plain = plugin.client.scroll(scroll_id=plain["_scroll_id"], scroll="1m")
+    assert hits(next_page) == hits(next_plain)
+    assert len(hits(next_page)) == 5
+
+
+def test_a_token_of_another_query_pins_nothing(plugin: PluginSearch) -> None:
+    token = facts(plugin.search(QUERY))["page_token"]
+    body = {"query": match("pad"), "from": 10, "ext": {"iterqr": {"page_token": token}}}
+    response = plugin.search(body)
+    assert outcome(response) == "page_unpinned"
+    assert hits(response) == hits(plugin.plain(body))
+
+
+def test_a_torn_token_pins_nothing(plugin: PluginSearch) -> None:
+    token = facts(plugin.search(QUERY))["page_token"]
+    body = {**QUERY, "from": 10, "ext": {"iterqr": {"page_token": token[:-10]}}}
+    response = plugin.search(body)
+    assert outcome(response) == "page_unpinned"
+    assert hits(response) == hits(plugin.plain(body))
+
+
+@pytest.mark.parametrize("token", ["", "a" * 20_000, "\u0000", "{}", "AAAA====", "../../etc/passwd"])
+def test_a_token_that_is_none_never_fails_a_search(plugin: PluginSearch, token: str) -> None:
+    body = {**QUERY, "from": 10, "ext": {"iterqr": {"page_token": token}}}
+    response = plugin.search(body)
+    assert outcome(response) == "page_unpinned"
+    assert hits(response) == hits(plugin.plain(body))
