@@ -1,0 +1,126 @@
+package org.iterqr.opensearch;
+
+import java.io.IOException;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.iterqr.opensearch.client.RewriteClient;
+import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.outcome.OutcomeCounters;
+import org.iterqr.opensearch.processor.QueryRewriteProcessor;
+import org.iterqr.opensearch.processor.RewriteChannelProcessor;
+import org.iterqr.opensearch.response.IterqrExt;
+import org.iterqr.opensearch.search.ChannelServices;
+import org.iterqr.opensearch.search.SearchStartListener;
+import org.opensearch.cluster.metadata.IndexNameExpressionResolver;
+import org.opensearch.cluster.node.DiscoveryNodes;
+import org.opensearch.cluster.service.ClusterService;
+import org.opensearch.common.settings.ClusterSettings;
+import org.opensearch.common.settings.IndexScopedSettings;
+import org.opensearch.common.settings.Setting;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.common.settings.SettingsFilter;
+import org.opensearch.core.common.io.stream.NamedWriteableRegistry;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.env.Environment;
+import org.opensearch.env.NodeEnvironment;
+import org.opensearch.plugins.ActionPlugin;
+import org.opensearch.plugins.Plugin;
+import org.opensearch.plugins.SearchPipelinePlugin;
+import org.opensearch.plugins.SearchPlugin;
+import org.opensearch.repositories.RepositoriesService;
+import org.opensearch.rest.RestController;
+import org.opensearch.rest.RestHandler;
+import org.opensearch.rest.RestHeaderDefinition;
+import org.opensearch.script.ScriptService;
+import org.opensearch.search.pipeline.Processor;
+import org.opensearch.search.pipeline.SearchRequestProcessor;
+import org.opensearch.search.pipeline.SearchResponseProcessor;
+import org.opensearch.threadpool.ThreadPool;
+import org.opensearch.transport.client.Client;
+import org.opensearch.watcher.ResourceWatcherService;
+
+/** Registers everything the plugin adds to a node. */
+public final class IterqrPlugin extends Plugin
+    implements ActionPlugin, SearchPlugin, SearchPipelinePlugin {
+  private final OutcomeCounters counters = new OutcomeCounters();
+  private volatile ChannelServices services;
+  private volatile RewriteClient client;
+
+  @Override
+  public List<Setting<?>> getSettings() {
+    return List.of(IterqrSettings.SERVER_ENDPOINT);
+  }
+
+  @Override
+  public Collection<Object> createComponents(
+      Client nodeClient,
+      ClusterService clusterService,
+      ThreadPool threadPool,
+      ResourceWatcherService resourceWatcherService,
+      ScriptService scriptService,
+      NamedXContentRegistry xContentRegistry,
+      Environment environment,
+      NodeEnvironment nodeEnvironment,
+      NamedWriteableRegistry namedWriteableRegistry,
+      IndexNameExpressionResolver indexNameExpressionResolver,
+      Supplier<RepositoriesService> repositoriesServiceSupplier) {
+    services =
+        new ChannelServices(
+            nodeClient, threadPool, xContentRegistry, () -> clusterService.localNode().getId());
+    client =
+        new RewriteClient(
+            IterqrSettings.SERVER_ENDPOINT.get(environment.settings()),
+            threadPool.executor(ThreadPool.Names.GENERIC));
+    clusterService
+        .getClusterSettings()
+        .addSettingsUpdateConsumer(IterqrSettings.SERVER_ENDPOINT, client::endpoint);
+    return List.of(new SearchStartListener());
+  }
+
+  @Override
+  public Map<String, Processor.Factory<SearchRequestProcessor>> getRequestProcessors(
+      Parameters parameters) {
+    return Map.of(
+        QueryRewriteProcessor.TYPE,
+        new QueryRewriteProcessor.Factory(() -> client, () -> services));
+  }
+
+  @Override
+  public Map<String, Processor.Factory<SearchResponseProcessor>> getResponseProcessors(
+      Parameters parameters) {
+    return Map.of(
+        RewriteChannelProcessor.TYPE,
+        new RewriteChannelProcessor.Factory(() -> services, counters));
+  }
+
+  @Override
+  public List<SearchExtSpec<?>> getSearchExts() {
+    return List.of(IterqrExt.spec());
+  }
+
+  @Override
+  public Collection<RestHeaderDefinition> getRestHeaders() {
+    return List.of(new RestHeaderDefinition(TraceContext.TRACEPARENT_HEADER, false));
+  }
+
+  @Override
+  public List<RestHandler> getRestHandlers(
+      Settings settings,
+      RestController restController,
+      ClusterSettings clusterSettings,
+      IndexScopedSettings indexScopedSettings,
+      SettingsFilter settingsFilter,
+      IndexNameExpressionResolver indexNameExpressionResolver,
+      Supplier<DiscoveryNodes> nodesInCluster) {
+    return List.of(new RestStatsAction(counters));
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (client != null) {
+      client.close();
+    }
+  }
+}

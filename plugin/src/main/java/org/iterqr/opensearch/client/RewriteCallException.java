@@ -1,0 +1,26 @@
+package org.iterqr.opensearch.client;
+
+import org.iterqr.opensearch.outcome.Outcome;
+
+/** A rewrite call that gave no usable reply. */
+public final class RewriteCallException extends Exception {
+  private static final long serialVersionUID = 1L;
+
+  private final Outcome outcome;
+
+  /**
+   * @param outcome the search's outcome because of it
+   * @param cause what happened
+   */
+  public RewriteCallException(Outcome outcome, Throwable cause) {
+    super(outcome.wireName() + ": " + cause.getMessage(), cause);
+    this.outcome = outcome;
+  }
+
+  /**
+   * @return the search's outcome because of it
+   */
+  public Outcome outcome() {
+    return outcome;
+  }
+}

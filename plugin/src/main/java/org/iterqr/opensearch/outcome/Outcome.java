@@ -1,0 +1,55 @@
+package org.iterqr.opensearch.outcome;
+
+import java.util.Locale;
+
+/**
+ * How the rewrite channel of one search ended. Every search has exactly one. On all but {@link
+ * #FUSED} the hits are those of the plain search, in its order.
+ */
+public enum Outcome {
+  /** The response's hits are the fused windows of the original and the rewrites. */
+  FUSED,
+  /** The server proposed no rewrite that differs from the query. */
+  NO_REWRITES,
+  /** The budget ran out before the page was fused. */
+  TIMEOUT,
+  /** No connection to the rewrite server. */
+  UNAVAILABLE,
+  /** The server's answer is not a reply of the contract. */
+  BAD_REPLY,
+  /** The query is over the contract's limits, or the server refused it (its queue is full). */
+  REJECTED,
+  /** The windows or the missing hits could not be searched. */
+  WINDOWS_FAILED,
+  /** Sorted otherwise than by score. */
+  SKIPPED_SORT,
+  /** Collapsed. */
+  SKIPPED_COLLAPSE,
+  /** Pages by search_after. */
+  SKIPPED_SEARCH_AFTER,
+  /** Has a min_score, which rewrites' scores cannot be held to. */
+  SKIPPED_MIN_SCORE,
+  /** Scrolls. */
+  SKIPPED_SCROLL,
+  /** Asks for no hits. */
+  SKIPPED_SIZE_ZERO,
+  /** Asks for suggestions only. */
+  SKIPPED_SUGGEST_ONLY,
+  /** from + size is past the window. */
+  SKIPPED_PAST_WINDOW,
+  /** The query has no user's text that could be replaced. */
+  SKIPPED_NO_TEXT,
+  /** A later page without a valid page token. */
+  PAGE_UNPINNED,
+  /** A fault of the plugin itself or of the pipeline's set-up; the node's log has it. */
+  ERROR;
+
+  private final String wireName = name().toLowerCase(Locale.ROOT);
+
+  /**
+   * @return the name in responses and counters, lower snake case
+   */
+  public String wireName() {
+    return wireName;
+  }
+}

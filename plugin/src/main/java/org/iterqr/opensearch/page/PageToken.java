@@ -1,0 +1,147 @@
+package org.iterqr.opensearch.page;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteLimits;
+import org.iterqr.opensearch.fusion.FusionWeights;
+import org.opensearch.common.xcontent.XContentHelper;
+import org.opensearch.common.xcontent.json.JsonXContent;
+import org.opensearch.core.common.bytes.BytesArray;
+import org.opensearch.core.common.bytes.BytesReference;
+import org.opensearch.core.xcontent.MediaTypeRegistry;
+import org.opensearch.core.xcontent.XContentBuilder;
+
+/**
+ * Pins what made a first page, so that later pages are cut from the same fused list without asking
+ * the server again. Stateless: base64url of a JSON object, unsigned, so its reader trusts nothing.
+ *
+ * @param rewrites which rewrites; may be empty, then the pages are plain
+ * @param weights of the fusion
+ * @param windowSize of every window
+ * @param checkpointId weights that made the rewrites
+ * @param digest of the search it is for ({@link RetrievalDigest})
+ */
+public record PageToken(
+    List<Rewrite> rewrites,
+    FusionWeights weights,
+    int windowSize,
+    String checkpointId,
+    String digest) {
+  /** Longest token that is read. */
+  public static final int MAX_CHARACTERS = 8_192;
+
+  /** Largest window, of pipelines and tokens alike. */
+  public static final int MAX_WINDOW_SIZE = 1_000;
+
+  private static final int VERSION = 1;
+  private static final Set<String> FIELDS = Set.of("v", "rw", "ow", "rww", "k", "w", "cp", "d");
+
+  /**
+   * @return the token as responses carry it
+   */
+  public String encode() {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (Rewrite rewrite : rewrites) {
+      Map<String, Object> member = new LinkedHashMap<>();
+      member.put("id", rewrite.id());
+      member.put("t", rewrite.text());
+      member.put("c", rewrite.confidence());
+      list.add(member);
+    }
+    Map<String, Object> token = new LinkedHashMap<>();
+    token.put("v", VERSION);
+    token.put("rw", list);
+    token.put("ow", weights.original());
+    token.put("rww", weights.rewrite());
+    token.put("k", weights.rankConstant());
+    token.put("w", windowSize);
+    token.put("cp", checkpointId);
+    token.put("d", digest);
+    try (XContentBuilder builder = JsonXContent.contentBuilder()) {
+      builder.map(token);
+      byte[] json = BytesReference.toBytes(BytesReference.bytes(builder));
+      return Base64.getUrlEncoder().withoutPadding().encodeToString(json);
+    } catch (IOException e) {
+      throw new IllegalStateException("memory does not fail", e);
+    }
+  }
+
+  /**
+   * @param encoded from a request
+   * @param digest of that request's search
+   * @return the token; empty if it is malformed, breaks a limit, or is for another search
+   */
+  public static Optional<PageToken> decode(String encoded, String digest) {
+    if (encoded.length() > MAX_CHARACTERS) {
+      return Optional.empty();
+    }
+    try {
+      byte[] json = Base64.getUrlDecoder().decode(encoded.getBytes(StandardCharsets.ISO_8859_1));
+      Map<String, Object> token =
+          XContentHelper.convertToMap(new BytesArray(json), true, MediaTypeRegistry.JSON).v2();
+      return Optional.of(read(token)).filter(read -> read.digest.equals(digest));
+    } catch (RuntimeException e) {
+      // Whatever is wrong with it, a later page without a valid token is plain and says so.
+      return Optional.empty();
+    }
+  }
+
+  private static PageToken read(Map<String, Object> token) {
+    require(token.keySet().equals(FIELDS));
+    require(number(token, "v").equals(VERSION));
+    List<Rewrite> rewrites = new ArrayList<>();
+    Set<String> ids = new HashSet<>();
+    require(token.get("rw") instanceof List<?>);
+    for (Object member : (List<?>) token.get("rw")) {
+      Map<?, ?> map = (Map<?, ?>) member;
+      Rewrite rewrite =
+          new Rewrite(
+              (String) map.get("id"), (String) map.get("t"), ((Number) map.get("c")).doubleValue());
+      require(map.size() == 3 && RewriteLimits.violation(rewrite) == null);
+      require(ids.add(rewrite.id()));
+      rewrites.add(rewrite);
+    }
+    require(rewrites.size() <= RewriteLimits.REWRITES);
+    String checkpointId = (String) token.get("cp");
+    require(checkpointId.length() <= RewriteLimits.CHECKPOINT_CHARACTERS);
+    return new PageToken(
+        List.copyOf(rewrites),
+        new FusionWeights(
+            within(number(token, "ow").doubleValue(), 0, FusionWeights.MAX_WEIGHT),
+            within(number(token, "rww").doubleValue(), 0, FusionWeights.MAX_WEIGHT),
+            whole(token, "k", FusionWeights.MAX_RANK_CONSTANT)),
+        whole(token, "w", MAX_WINDOW_SIZE),
+        checkpointId,
+        (String) token.get("d"));
+  }
+
+  private static Number number(Map<String, Object> token, String field) {
+    return (Number) token.get(field);
+  }
+
+  private static int whole(Map<String, Object> token, String field, int max) {
+    Number number = number(token, field);
+    require(number instanceof Integer);
+    return (int) within(number.intValue(), 1, max);
+  }
+
+  private static double within(double value, double min, double max) {
+    require(value >= min && value <= max);
+    return value;
+  }
+
+  private static void require(boolean condition) {
+    if (!condition) {
+      throw new IllegalArgumentException("not a page token");
+    }
+  }
+}

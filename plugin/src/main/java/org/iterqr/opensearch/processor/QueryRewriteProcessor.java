@@ -1,0 +1,191 @@
+package org.iterqr.opensearch.processor;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.client.RewriteCall;
+import org.iterqr.opensearch.client.RewriteClient;
+import org.iterqr.opensearch.client.RewriteLimits;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.page.PageToken;
+import org.iterqr.opensearch.page.RetrievalDigest;
+import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.query.SearchSource;
+import org.iterqr.opensearch.query.UserText;
+import org.iterqr.opensearch.response.RequestExt;
+import org.iterqr.opensearch.search.Budget;
+import org.iterqr.opensearch.search.ChannelRun;
+import org.iterqr.opensearch.search.ChannelServices;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.common.util.concurrent.ThreadContext;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.search.pipeline.AbstractProcessor;
+import org.opensearch.search.pipeline.PipelineProcessingContext;
+import org.opensearch.search.pipeline.Processor;
+import org.opensearch.search.pipeline.SearchRequestProcessor;
+import org.opensearch.tasks.Task;
+
+/**
+ * Starts the rewriting of the user's text and lets the search go on at once, unchanged. Never
+ * waits, never fails a search.
+ */
+public final class QueryRewriteProcessor extends AbstractProcessor
+    implements SearchRequestProcessor {
+  /** Name of the processor in pipelines. */
+  public static final String TYPE = "query_rewrite";
+
+  private static final Logger logger = LogManager.getLogger(QueryRewriteProcessor.class);
+
+  private final RewriteConfig config;
+  private final Supplier<RewriteClient> client;
+  private final Supplier<ChannelServices> services;
+
+  private QueryRewriteProcessor(
+      String tag,
+      String description,
+      boolean ignoreFailure,
+      RewriteConfig config,
+      Supplier<RewriteClient> client,
+      Supplier<ChannelServices> services) {
+    super(tag, description, ignoreFailure);
+    this.config = config;
+    this.client = client;
+    this.services = services;
+  }
+
+  @Override
+  public String getType() {
+    return TYPE;
+  }
+
+  @Override
+  public SearchRequest processRequest(SearchRequest request) {
+    throw new UnsupportedOperationException("[" + TYPE + "] runs asynchronously");
+  }
+
+  @Override
+  public void processRequestAsync(
+      SearchRequest request,
+      PipelineProcessingContext context,
+      ActionListener<SearchRequest> listener) {
+    Budget budget = Budget.start(config.budgetMs());
+    ChannelRun run;
+    try {
+      run = start(request, budget);
+    } catch (IOException | RuntimeException e) {
+      logger.warn("the search goes on without rewriting", e);
+      run = ended(budget, "", Outcome.ERROR);
+    }
+    context.setAttribute(ChannelRun.ATTRIBUTE, run);
+    listener.onResponse(request);
+  }
+
+  private ChannelRun start(SearchRequest request, Budget budget) throws IOException {
+    RequestExt ext = RequestExt.of(request);
+    Optional<Outcome> skip = Eligibility.skipReason(request, config.windowSize());
+    if (skip.isPresent()) {
+      return ended(budget, "", skip.get());
+    }
+    SearchSource source = SearchSource.of(request.source());
+    Optional<UserText> text = UserText.find(source.query(), ext.query());
+    if (text.isEmpty()) {
+      return ended(budget, "", Outcome.SKIPPED_NO_TEXT);
+    }
+    String query = text.get().text();
+    String region = ext.region() == null ? config.region() : ext.region();
+    if (RewriteLimits.length(query) > RewriteLimits.QUERY_CHARACTERS
+        || RewriteLimits.length(region) > RewriteLimits.LABEL_CHARACTERS) {
+      return ended(budget, query, Outcome.REJECTED);
+    }
+    String digest = digest(request, source);
+    Optional<PageToken> pinned =
+        Optional.ofNullable(ext.pageToken()).flatMap(token -> PageToken.decode(token, digest));
+    if (pinned.isEmpty() && Eligibility.from(request.source()) > 0) {
+      return ended(budget, query, Outcome.PAGE_UNPINNED);
+    }
+    int windowSize = pinned.map(PageToken::windowSize).orElse(config.windowSize());
+    ChannelRun run =
+        ChannelRun.open(
+            services.get(),
+            budget,
+            new ChannelRun.Plan(windowSize, query, ext.query(), digest, pinned));
+    if (pinned.isPresent()) {
+      PageToken token = pinned.get();
+      run.rewritesArrived(RewriteReply.pinned(token.checkpointId(), token.rewrites()));
+    } else {
+      askServer(query, region, budget, run);
+    }
+    return run;
+  }
+
+  private void askServer(String query, String region, Budget budget, ChannelRun run) {
+    ThreadContext context = services.get().threadPool().getThreadContext();
+    TraceContext trace =
+        TraceContext.of(
+            context.getHeader(TraceContext.TRACEPARENT_HEADER),
+            context.getHeader(Task.X_OPAQUE_ID));
+    RewriteCall call =
+        new RewriteCall(
+            query,
+            region,
+            config.tenant(),
+            config.maxRewrites(),
+            budget.rewriteDeadlineMs(),
+            trace);
+    try {
+      client.get().rewrite(call, ActionListener.wrap(run::rewritesArrived, run::rewritesFailed));
+    } catch (RuntimeException e) {
+      logger.warn("the rewrite server could not be called", e);
+      run.rewritesFailed(e);
+    }
+  }
+
+  private ChannelRun ended(Budget budget, String query, Outcome outcome) {
+    return ChannelRun.ended(
+        services.get(),
+        budget,
+        new ChannelRun.Plan(config.windowSize(), query, null, "", Optional.empty()),
+        outcome);
+  }
+
+  private static String digest(SearchRequest request, SearchSource source) {
+    return RetrievalDigest.of(
+        Arrays.asList(request.indices()),
+        request.routing(),
+        request.searchType().toString(),
+        source.retrieval());
+  }
+
+  /** Creates the processor of a pipeline. */
+  public static final class Factory implements Processor.Factory<SearchRequestProcessor> {
+    private final Supplier<RewriteClient> client;
+    private final Supplier<ChannelServices> services;
+
+    /**
+     * @param client of this node
+     * @param services of this node
+     */
+    public Factory(Supplier<RewriteClient> client, Supplier<ChannelServices> services) {
+      this.client = client;
+      this.services = services;
+    }
+
+    @Override
+    public SearchRequestProcessor create(
+        Map<String, Processor.Factory<SearchRequestProcessor>> factories,
+        String tag,
+        String description,
+        boolean ignoreFailure,
+        Map<String, Object> config,
+        PipelineContext context) {
+      return new QueryRewriteProcessor(
+          tag, description, ignoreFailure, RewriteConfig.read(tag, config), client, services);
+    }
+  }
+}

@@ -1,0 +1,98 @@
+package org.iterqr.opensearch.processor;
+
+import java.util.Map;
+import java.util.function.Supplier;
+import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.outcome.OutcomeCounters;
+import org.iterqr.opensearch.search.ChannelRun;
+import org.iterqr.opensearch.search.ChannelServices;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.search.pipeline.AbstractProcessor;
+import org.opensearch.search.pipeline.PipelineProcessingContext;
+import org.opensearch.search.pipeline.Processor;
+import org.opensearch.search.pipeline.SearchResponseProcessor;
+
+/**
+ * Waits, without holding a thread, at most what is left of the budget for the channel's windows,
+ * and answers with the fused page or with the plain response. Never fails a search.
+ */
+public final class RewriteChannelProcessor extends AbstractProcessor
+    implements SearchResponseProcessor {
+  /** Name of the processor in pipelines. */
+  public static final String TYPE = "rewrite_channel";
+
+  private final FusionWeights weights;
+  private final Supplier<ChannelServices> services;
+  private final OutcomeCounters counters;
+
+  private RewriteChannelProcessor(
+      String tag,
+      String description,
+      boolean ignoreFailure,
+      FusionWeights weights,
+      Supplier<ChannelServices> services,
+      OutcomeCounters counters) {
+    super(tag, description, ignoreFailure);
+    this.weights = weights;
+    this.services = services;
+    this.counters = counters;
+  }
+
+  @Override
+  public String getType() {
+    return TYPE;
+  }
+
+  @Override
+  public SearchResponse processResponse(SearchRequest request, SearchResponse response) {
+    throw new UnsupportedOperationException("[" + TYPE + "] runs asynchronously");
+  }
+
+  @Override
+  public void processResponseAsync(
+      SearchRequest request,
+      SearchResponse response,
+      PipelineProcessingContext context,
+      ActionListener<SearchResponse> listener) {
+    Object run = context.getAttribute(ChannelRun.ATTRIBUTE);
+    ResponseFusion fusion =
+        new ResponseFusion(
+            run instanceof ChannelRun channelRun ? channelRun : null,
+            weights,
+            services.get().threadPool(),
+            counters,
+            request,
+            response,
+            listener);
+    fusion.start();
+  }
+
+  /** Creates the processor of a pipeline. */
+  public static final class Factory implements Processor.Factory<SearchResponseProcessor> {
+    private final Supplier<ChannelServices> services;
+    private final OutcomeCounters counters;
+
+    /**
+     * @param services of this node
+     * @param counters of this node
+     */
+    public Factory(Supplier<ChannelServices> services, OutcomeCounters counters) {
+      this.services = services;
+      this.counters = counters;
+    }
+
+    @Override
+    public SearchResponseProcessor create(
+        Map<String, Processor.Factory<SearchResponseProcessor>> factories,
+        String tag,
+        String description,
+        boolean ignoreFailure,
+        Map<String, Object> config,
+        PipelineContext context) {
+      return new RewriteChannelProcessor(
+          tag, description, ignoreFailure, FusionConfig.read(tag, config), services, counters);
+    }
+  }
+}

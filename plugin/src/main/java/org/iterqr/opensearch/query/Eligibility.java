@@ -1,0 +1,77 @@
+package org.iterqr.opensearch.query;
+
+import java.util.Optional;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.search.builder.SearchSourceBuilder;
+import org.opensearch.search.sort.ScoreSortBuilder;
+import org.opensearch.search.sort.SortBuilder;
+import org.opensearch.search.sort.SortOrder;
+
+/** Decides which searches the channel serves, by their features other than the text. */
+public final class Eligibility {
+  private static final int DEFAULT_SIZE = 10;
+
+  private Eligibility() {}
+
+  /**
+   * @param request any search
+   * @param windowSize how many hits of each channel are fused
+   * @return why it is passed through, or empty if it is served
+   */
+  public static Optional<Outcome> skipReason(SearchRequest request, int windowSize) {
+    return Optional.ofNullable(reason(request, windowSize));
+  }
+
+  private static Outcome reason(SearchRequest request, int windowSize) {
+    SearchSourceBuilder source = request.source();
+    if (request.scroll() != null) {
+      return Outcome.SKIPPED_SCROLL;
+    }
+    if (source == null) {
+      return Outcome.SKIPPED_NO_TEXT;
+    }
+    if (request.isSuggestOnly()) {
+      return Outcome.SKIPPED_SUGGEST_ONLY;
+    }
+    if (source.size() == 0) {
+      return Outcome.SKIPPED_SIZE_ZERO;
+    }
+    if (source.collapse() != null) {
+      return Outcome.SKIPPED_COLLAPSE;
+    }
+    if (source.searchAfter() != null) {
+      return Outcome.SKIPPED_SEARCH_AFTER;
+    }
+    if (source.sorts() != null && !source.sorts().stream().allMatch(Eligibility::isByScore)) {
+      return Outcome.SKIPPED_SORT;
+    }
+    if (source.minScore() != null) {
+      return Outcome.SKIPPED_MIN_SCORE;
+    }
+    if (source.query() == null) {
+      return Outcome.SKIPPED_NO_TEXT;
+    }
+    return (long) from(source) + size(source) > windowSize ? Outcome.SKIPPED_PAST_WINDOW : null;
+  }
+
+  /**
+   * @param source of a search
+   * @return 0-based rank of its first hit
+   */
+  public static int from(SearchSourceBuilder source) {
+    return Math.max(0, source.from());
+  }
+
+  /**
+   * @param source of a search
+   * @return most hits of its page
+   */
+  public static int size(SearchSourceBuilder source) {
+    return source.size() < 0 ? DEFAULT_SIZE : source.size();
+  }
+
+  private static boolean isByScore(SortBuilder<?> sort) {
+    return sort instanceof ScoreSortBuilder && sort.order() == SortOrder.DESC;
+  }
+}

@@ -1,0 +1,232 @@
+package org.iterqr.opensearch.query;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.opensearch.common.xcontent.LoggingDeprecationHandler;
+import org.opensearch.common.xcontent.XContentHelper;
+import org.opensearch.common.xcontent.json.JsonXContent;
+import org.opensearch.core.common.bytes.BytesReference;
+import org.opensearch.core.xcontent.MapXContentParser;
+import org.opensearch.core.xcontent.MediaTypeRegistry;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.core.xcontent.ToXContent;
+import org.opensearch.core.xcontent.XContentBuilder;
+import org.opensearch.core.xcontent.XContentParser;
+import org.opensearch.search.builder.SearchSourceBuilder;
+
+/**
+ * A search's source in map form, from which the sources of the channel's own searches are made.
+ * Immutable: each search gets a copy.
+ */
+public final class SearchSource {
+  /** What decides how a page is shown, not what is retrieved. */
+  private static final Set<String> PRESENTATION =
+      Set.of(
+          "version",
+          "seq_no_primary_term",
+          "explain",
+          "_source",
+          "stored_fields",
+          "docvalue_fields",
+          "fields",
+          "script_fields",
+          "highlight",
+          "include_named_queries_score");
+
+  /** What the channel's own searches never repeat. */
+  private static final Set<String> ONCE =
+      Set.of(
+          "from",
+          "size",
+          "sort",
+          "track_scores",
+          "track_total_hits",
+          "aggregations",
+          "suggest",
+          "profile",
+          "ext",
+          "search_pipeline",
+          "verbose_pipeline");
+
+  private static final Set<String> PARENT_QUERIES = Set.of("nested", "has_child", "has_parent");
+
+  private final Map<String, Object> source;
+
+  private SearchSource(Map<String, Object> source) {
+    this.source = source;
+  }
+
+  /**
+   * @param source of a search; not changed, and not kept
+   * @return its map form
+   * @throws IOException if the source has no JSON form
+   */
+  public static SearchSource of(SearchSourceBuilder source) throws IOException {
+    try (XContentBuilder json = JsonXContent.contentBuilder()) {
+      source.toXContent(json, ToXContent.EMPTY_PARAMS);
+      return new SearchSource(
+          XContentHelper.convertToMap(BytesReference.bytes(json), true, MediaTypeRegistry.JSON)
+              .v2());
+    }
+  }
+
+  /**
+   * @return the query, empty if there is none
+   */
+  public Map<String, Object> query() {
+    return source.get("query") instanceof Map<?, ?> query ? Json.object(query) : Map.of();
+  }
+
+  /**
+   * What decides which documents are retrieved in which order; equal for the pages of one search.
+   *
+   * @return a copy without paging and presentation
+   */
+  public Map<String, Object> retrieval() {
+    Map<String, Object> copy = new LinkedHashMap<>(source);
+    copy.keySet().removeAll(PRESENTATION);
+    copy.keySet().removeAll(ONCE);
+    return copy;
+  }
+
+  /**
+   * The source of a bare-window search: which documents, in which order, nothing else. Stored
+   * fields are not touched, so 100 hits cost little more than one.
+   *
+   * @param text what a rewrite replaces
+   * @param rewrite the new text, or null for the original
+   * @param size of the window
+   * @return empty if the rewrite leaves nothing to search for
+   */
+  public Optional<Map<String, Object>> window(UserText text, String rewrite, int size) {
+    Map<String, Object> window = retrieval();
+    if (rewrite != null) {
+      Optional<Map<String, Object>> query = text.replaceWith(query(), rewrite);
+      if (query.isEmpty()) {
+        return Optional.empty();
+      }
+      window.put("query", query.get());
+      if (window.containsKey("rescore")) {
+        window.put("rescore", rewriteRescorers(window.get("rescore"), text, rewrite));
+      }
+    }
+    window.put("query", withoutInnerHits(window.get("query")));
+    window.put("size", size);
+    window.put("track_total_hits", false);
+    window.put("stored_fields", "_none_");
+    window.put("_source", false);
+    window.put("seq_no_primary_term", true);
+    return Optional.of(window);
+  }
+
+  /**
+   * The source of a search that fetches given hits of a window as the user's search would show
+   * them.
+   *
+   * @param text what a rewrite replaces
+   * @param rewrite the window's text, or null for the original
+   * @param seqNos sequence numbers of the hits; other shards' hits may share them
+   * @param size most hits
+   * @return empty if the rewrite leaves nothing to search for
+   */
+  public Optional<Map<String, Object>> fetch(
+      UserText text, String rewrite, List<Long> seqNos, int size) {
+    Map<String, Object> query = query();
+    if (rewrite != null) {
+      Optional<Map<String, Object>> rewritten = text.replaceWith(query, rewrite);
+      if (rewritten.isEmpty()) {
+        return Optional.empty();
+      }
+      query = rewritten.get();
+    }
+    Map<String, Object> fetch = new LinkedHashMap<>(source);
+    fetch.keySet().removeAll(ONCE);
+    // The order is the window's; and every hit asked for must be reached.
+    fetch.remove("rescore");
+    fetch.remove("terminate_after");
+    fetch.put(
+        "query",
+        Map.of(
+            "bool",
+            Map.of(
+                "must",
+                List.of(query),
+                "filter",
+                List.of(Map.of("terms", Map.of("_seq_no", seqNos))))));
+    fetch.put("size", size);
+    fetch.put("track_total_hits", false);
+    fetch.put("seq_no_primary_term", true);
+    return Optional.of(fetch);
+  }
+
+  /**
+   * @return whether hits show their sequence number by the user's wish
+   */
+  public boolean showsSeqNo() {
+    return Boolean.TRUE.equals(source.get("seq_no_primary_term"));
+  }
+
+  /**
+   * @param source in map form
+   * @param registry the node's
+   * @return the source
+   * @throws IOException if it is no valid source
+   */
+  public static SearchSourceBuilder build(
+      Map<String, Object> source, NamedXContentRegistry registry) throws IOException {
+    try (XContentParser parser =
+        new MapXContentParser(
+            registry, LoggingDeprecationHandler.INSTANCE, source, MediaTypeRegistry.JSON)) {
+      return SearchSourceBuilder.fromXContent(parser);
+    }
+  }
+
+  private static List<Object> rewriteRescorers(Object rescore, UserText text, String rewrite) {
+    List<Object> rewritten = new ArrayList<>();
+    for (Object rescorer : Json.list(rescore)) {
+      if (rescorer instanceof Map<?, ?> map
+          && map.get("query") instanceof Map<?, ?> body
+          && body.get("rescore_query") instanceof Map<?, ?> query) {
+        Optional<Map<String, Object>> replaced = text.replaceWith(query, rewrite);
+        if (replaced.isPresent()) {
+          Map<String, Object> newBody = Json.object(body);
+          newBody.put("rescore_query", replaced.get());
+          Map<String, Object> newRescorer = Json.object(map);
+          newRescorer.put("query", newBody);
+          rewritten.add(newRescorer);
+        }
+      } else {
+        rewritten.add(rescorer);
+      }
+    }
+    return rewritten;
+  }
+
+  private static Object withoutInnerHits(Object value) {
+    if (value instanceof List<?> list) {
+      return list.stream().map(SearchSource::withoutInnerHits).toList();
+    }
+    if (!(value instanceof Map<?, ?> map)) {
+      return value;
+    }
+    Map<String, Object> copy = Json.object(map);
+    copy.replaceAll(
+        (key, member) -> {
+          Object child = withoutInnerHits(member);
+          if (PARENT_QUERIES.contains(key)
+              && child instanceof Map<?, ?> body
+              && body.containsKey("query")) {
+            Map<String, Object> bare = Json.object(body);
+            bare.remove("inner_hits");
+            return bare;
+          }
+          return child;
+        });
+    return copy;
+  }
+}

@@ -1,0 +1,87 @@
+package org.iterqr.opensearch.response;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.outcome.Outcome;
+
+/**
+ * The query-level facts of one search.
+ *
+ * @param outcome how the channel ended
+ * @param query the user's text; empty if none was found
+ * @param reply the rewrites; null if there was no reply
+ * @param retrieved per rewrite id, the hits in its window
+ * @param windowSize of every window
+ * @param pageToken for later pages; empty if there is none
+ * @param timings where the time went
+ */
+public record SearchSummary(
+    Outcome outcome,
+    String query,
+    RewriteReply reply,
+    Map<String, Integer> retrieved,
+    int windowSize,
+    String pageToken,
+    Timings timings) {
+  private static final double NANOS_PER_MS = 1e6;
+
+  /**
+   * @return the response's ext section
+   */
+  public ResponseExt toExt() {
+    RewriteReply shown = reply == null ? RewriteReply.pinned("", List.of()) : reply;
+    Map<String, Object> ext = new LinkedHashMap<>();
+    ext.put("outcome", outcome.wireName());
+    ext.put("query", query);
+    ext.put("checkpoint_id", shown.checkpointId());
+    ext.put("fix", shown.fix());
+    ext.put("intent", shown.intent());
+    ext.put("meaning", shown.meaning());
+    ext.put("hints", shown.hints());
+    ext.put("rewrites", rewrites(shown.rewrites()));
+    ext.put("window_size", windowSize);
+    ext.put("page_token", pageToken);
+    ext.put("timings", timings(shown.timings()));
+    return new ResponseExt(ext);
+  }
+
+  private List<Object> rewrites(List<Rewrite> rewrites) {
+    List<Object> list = new ArrayList<>(rewrites.size());
+    for (Rewrite rewrite : rewrites) {
+      Map<String, Object> member = new LinkedHashMap<>();
+      member.put("rewrite_id", rewrite.id());
+      member.put("text", rewrite.text());
+      member.put("confidence", rewrite.confidence());
+      member.put("retrieved", retrieved.getOrDefault(rewrite.id(), 0));
+      list.add(member);
+    }
+    return list;
+  }
+
+  private Map<String, Object> timings(RewriteReply.ServerTimings server) {
+    Map<String, Object> map = new LinkedHashMap<>();
+    putMs(map, "rewrite_ms", timings.rewriteNanos());
+    putMs(map, "windows_ms", timings.windowsNanos());
+    putMs(map, "fetch_ms", timings.fetchNanos());
+    putMs(map, "total_ms", timings.totalNanos());
+    if (server != null) {
+      Map<String, Object> times = new LinkedHashMap<>();
+      times.put("total_us", server.totalUs());
+      times.put("hints_us", server.hintsUs());
+      times.put("first_token_us", server.firstTokenUs());
+      times.put("generation_us", server.generationUs());
+      map.put("server", times);
+    }
+    return map;
+  }
+
+  private static void putMs(Map<String, Object> map, String name, long nanos) {
+    if (nanos != Timings.NOT_REACHED) {
+      map.put(name, Math.round(nanos / NANOS_PER_MS * 100) / 100.0);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+package org.iterqr.opensearch.response;
+
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.iterqr.opensearch.fusion.FusedPage;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.action.search.SearchResponseSections;
+import org.opensearch.search.SearchExtBuilder;
+import org.opensearch.search.SearchHit;
+import org.opensearch.search.SearchHits;
+import org.opensearch.search.aggregations.InternalAggregations;
+import org.opensearch.search.internal.InternalSearchResponse;
+import org.opensearch.search.profile.ProfileShardResult;
+import org.opensearch.search.profile.SearchProfileShardResults;
+
+/**
+ * Makes the response of a channel-enabled search from the plain one: hits tagged, {@code
+ * ext.iterqr} appended, {@code took} updated. Totals, aggregations, suggestions, profile and shard
+ * counts are always those of the original search.
+ */
+public final class TaggedResponse {
+  /** The page's order is not that of the original's window, so ranks in it are not known. */
+  private static final Set<Outcome> RANKED_OTHERWISE =
+      EnumSet.of(
+          Outcome.SKIPPED_SORT,
+          Outcome.SKIPPED_COLLAPSE,
+          Outcome.SKIPPED_SEARCH_AFTER,
+          Outcome.SKIPPED_SCROLL,
+          Outcome.SKIPPED_SUGGEST_ONLY,
+          Outcome.SKIPPED_SIZE_ZERO);
+
+  private TaggedResponse() {}
+
+  /**
+   * @param plain the original search's response
+   * @param page the fused page
+   * @param maxScore the fused list's best score
+   * @param windowTimedOut whether any window's search was cut short
+   * @param tookMs of the whole
+   * @param summary for the ext section
+   * @return a response with the page's hits; their scores are the fused ones
+   */
+  public static SearchResponse fused(
+      SearchResponse plain,
+      List<FusedPage.Entry<SearchHit>> page,
+      float maxScore,
+      boolean windowTimedOut,
+      long tookMs,
+      SearchSummary summary) {
+    SearchHit[] hits = new SearchHit[page.size()];
+    for (int i = 0; i < hits.length; i++) {
+      FusedPage.Entry<SearchHit> entry = page.get(i);
+      hits[i] = entry.hit();
+      hits[i].score((float) entry.fused().score());
+      ChannelTags.tag(hits[i], entry.fused().channels());
+    }
+    SearchHits searchHits = new SearchHits(hits, plain.getHits().getTotalHits(), maxScore);
+    return rebuild(plain, searchHits, plain.isTimedOut() || windowTimedOut, tookMs, summary);
+  }
+
+  /**
+   * @param plain the original search's response
+   * @param from 0-based rank of its first hit
+   * @param tookMs of the whole
+   * @param summary for the ext section
+   * @return a response with the plain hits, tagged where their rank is known
+   */
+  public static SearchResponse plain(
+      SearchResponse plain, int from, long tookMs, SearchSummary summary) {
+    if (!RANKED_OTHERWISE.contains(summary.outcome())) {
+      ChannelTags.tagPlain(plain.getHits().getHits(), from, summary.windowSize());
+    }
+    return rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
+  }
+
+  private static SearchResponse rebuild(
+      SearchResponse plain, SearchHits hits, boolean timedOut, long tookMs, SearchSummary summary) {
+    SearchResponseSections sections = plain.getInternalResponse();
+    List<SearchExtBuilder> exts = new ArrayList<>(sections.getSearchExtBuilders());
+    exts.add(summary.toExt());
+    Map<String, ProfileShardResult> profile = plain.getProfileResults();
+    InternalSearchResponse internal =
+        new InternalSearchResponse(
+            hits,
+            (InternalAggregations) plain.getAggregations(),
+            plain.getSuggest(),
+            profile.isEmpty() ? null : new SearchProfileShardResults(profile),
+            timedOut,
+            plain.isTerminatedEarly(),
+            plain.getNumReducePhases(),
+            exts,
+            sections.getProcessorResult());
+    return new SearchResponse(
+        internal,
+        plain.getScrollId(),
+        plain.getTotalShards(),
+        plain.getSuccessfulShards(),
+        plain.getSkippedShards(),
+        tookMs,
+        plain.getPhaseTook(),
+        plain.getShardFailures(),
+        plain.getClusters(),
+        plain.pointInTimeId());
+  }
+}

@@ -1,0 +1,119 @@
+package org.iterqr.opensearch.search;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.ChannelRank;
+import org.iterqr.opensearch.fusion.FusedHit;
+import org.iterqr.opensearch.fusion.HitKey;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.action.support.GroupedActionListener;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.index.seqno.SequenceNumbers;
+import org.opensearch.search.SearchHit;
+
+/**
+ * Fetches hits of windows in full: one search per channel, of that channel's query filtered to the
+ * hits, so that source, fields, highlights, matched queries and inner hits are those of the query
+ * that retrieved them. A hit of several channels is fetched by the original's query if it is one of
+ * them, else by the query that ranks it best.
+ */
+public final class HitFetch {
+  /** index.max_result_window by default; a search for more would be refused. */
+  private static final int MAX_HITS = 10_000;
+
+  private HitFetch() {}
+
+  /**
+   * Starts the searches in the current thread context.
+   *
+   * @param retrieved the windows the hits are from
+   * @param missing what to fetch, not empty
+   * @param shards how many shards the search reaches: hits of each may share a sequence number
+   * @param listener gets the hits found; those that are gone are absent
+   */
+  public static void fetch(
+      ChannelResult.Retrieved retrieved,
+      List<FusedHit> missing,
+      int shards,
+      ActionListener<Map<HitKey, SearchHit>> listener) {
+    Map<Channel, List<HitKey>> byChannel = new LinkedHashMap<>();
+    for (FusedHit hit : missing) {
+      byChannel.computeIfAbsent(bestChannel(hit), c -> new ArrayList<>()).add(hit.key());
+    }
+    Map<HitKey, SearchHit> found = new ConcurrentHashMap<>();
+    ActionListener<Void> group =
+        new GroupedActionListener<>(
+            ActionListener.wrap(
+                ignored -> listener.onResponse(new HashMap<>(found)), listener::onFailure),
+            byChannel.size());
+    byChannel.forEach(
+        (channel, keys) ->
+            fetchChannel(
+                retrieved,
+                channel,
+                keys,
+                shards,
+                ActionListener.wrap(
+                    response -> {
+                      collect(response, keys, retrieved.source().showsSeqNo(), found);
+                      group.onResponse(null);
+                    },
+                    group::onFailure)));
+  }
+
+  private static void fetchChannel(
+      ChannelResult.Retrieved retrieved,
+      Channel channel,
+      List<HitKey> keys,
+      int shards,
+      ActionListener<SearchResponse> listener) {
+    String rewrite =
+        channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
+    List<Long> seqNos = keys.stream().map(HitKey::seqNo).distinct().toList();
+    int size = (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
+    Optional<Map<String, Object>> source =
+        retrieved.source().fetch(retrieved.text(), rewrite, seqNos, size);
+    if (source.isEmpty()) {
+      listener.onFailure(new IllegalStateException("a window's query cannot be made again"));
+    } else {
+      retrieved.searches().search(source.get(), listener);
+    }
+  }
+
+  private static void collect(
+      SearchResponse response,
+      List<HitKey> keys,
+      boolean showsSeqNo,
+      Map<HitKey, SearchHit> found) {
+    Set<HitKey> wanted = new HashSet<>(keys);
+    for (SearchHit hit : response.getHits()) {
+      HitKey key = HitKeys.of(hit);
+      if (wanted.contains(key)) {
+        if (!showsSeqNo) {
+          hit.setSeqNo(SequenceNumbers.UNASSIGNED_SEQ_NO);
+          hit.setPrimaryTerm(SequenceNumbers.UNASSIGNED_PRIMARY_TERM);
+        }
+        found.put(key, hit);
+      }
+    }
+  }
+
+  private static Channel bestChannel(FusedHit hit) {
+    ChannelRank first = hit.channels().getFirst();
+    return first.channel() instanceof Channel.Original
+        ? first.channel()
+        : hit.channels().stream()
+            .min(Comparator.comparingInt(ChannelRank::rank))
+            .orElseThrow()
+            .channel();
+  }
+}

@@ -1,0 +1,124 @@
+package org.iterqr.opensearch.search;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReferenceArray;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.fusion.WindowHit;
+import org.iterqr.opensearch.query.SearchSource;
+import org.iterqr.opensearch.query.UserText;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.common.util.concurrent.CountDown;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.search.SearchHit;
+
+/**
+ * Searches the windows of the original and of each rewrite, side by side. The original's must
+ * succeed; a rewrite that cannot be searched (text for a numeric field, say) has no window; if none
+ * can, the whole fails.
+ */
+final class WindowSearch {
+  private static final Logger logger = LogManager.getLogger(WindowSearch.class);
+
+  private final AtomicReferenceArray<Window> windows;
+  private final CountDown open;
+  private final ActionListener<List<Window>> listener;
+
+  private WindowSearch(int channels, ActionListener<List<Window>> listener) {
+    this.windows = new AtomicReferenceArray<>(channels);
+    this.open = new CountDown(channels);
+    this.listener = ActionListener.notifyOnce(listener);
+  }
+
+  /**
+   * Starts the searches in the current thread context.
+   *
+   * @param searches of the request
+   * @param source of the request
+   * @param text what rewrites replace
+   * @param rewrites at least one
+   * @param size of each window
+   * @param listener gets the windows, the original's first, the rewrites' in their order
+   */
+  static void search(
+      ChildSearches searches,
+      SearchSource source,
+      UserText text,
+      List<Rewrite> rewrites,
+      int size,
+      ActionListener<List<Window>> listener) {
+    List<Channel> channels = new ArrayList<>();
+    channels.add(new Channel.Original());
+    rewrites.forEach(rewrite -> channels.add(new Channel.Rewritten(rewrite)));
+    WindowSearch run = new WindowSearch(channels.size(), listener);
+    for (int slot = 0; slot < channels.size(); slot++) {
+      run.start(searches, source, text, channels.get(slot), slot, size);
+    }
+  }
+
+  private void start(
+      ChildSearches searches,
+      SearchSource source,
+      UserText text,
+      Channel channel,
+      int slot,
+      int size) {
+    String rewrite =
+        channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
+    ActionListener<SearchResponse> slotListener =
+        ActionListener.wrap(
+            response -> {
+              windows.set(slot, window(channel, response));
+              slotDone();
+            },
+            failure -> {
+              if (channel instanceof Channel.Original) {
+                listener.onFailure(failure);
+              } else {
+                logger.debug("a rewrite's window could not be searched", failure);
+                slotDone();
+              }
+            });
+    Optional<Map<String, Object>> window = source.window(text, rewrite, size);
+    if (window.isEmpty()) {
+      slotDone();
+    } else {
+      searches.search(window.get(), slotListener);
+    }
+  }
+
+  private void slotDone() {
+    if (!open.countDown()) {
+      return;
+    }
+    List<Window> searched = new ArrayList<>(windows.length());
+    for (int slot = 0; slot < windows.length(); slot++) {
+      if (windows.get(slot) != null) {
+        searched.add(windows.get(slot));
+      }
+    }
+    if (searched.size() > 1) {
+      listener.onResponse(searched);
+    } else {
+      listener.onFailure(new IllegalStateException("no rewrite's window could be searched"));
+    }
+  }
+
+  private static Window window(Channel channel, SearchResponse response) {
+    List<WindowHit> hits = new ArrayList<>();
+    for (SearchHit hit : response.getHits()) {
+      // Score zero: only filters matched. A user's query may be so loose on purpose; a document
+      // that shares no word with a rewrite was not retrieved by it.
+      if (channel instanceof Channel.Original || hit.getScore() > 0) {
+        hits.add(new WindowHit(HitKeys.of(hit), hit.getScore()));
+      }
+    }
+    return new Window(channel, hits, response.isTimedOut(), response.getFailedShards());
+  }
+}
