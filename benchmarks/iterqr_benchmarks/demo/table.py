@@ -154,8 +154,8 @@ def _sentences(report: Report) -> Text:
     covered = ", ".join(f"{each.budget_ms:,} ms {each.share:.0%}" for each in report.coverage)
     search, plain = report.times["search with the channel"], report.times["plain search"]
     return Text(
-        f"precision@10 changes by {gain.mean:+.3f} ({gain.confidence:.0%} interval {gain.low:+.3f} to {gain.high:+.3f}, "
-        f"paired bootstrap); it rose for {report.overall.lift_rate:.0%} of the queries and fell for "
+        f"precision@10: {gain.mean:+.3f} ({gain.confidence:.0%} interval {gain.low:+.3f} to {gain.high:+.3f}), "
+        f"rose for {report.overall.lift_rate:.0%} of the queries and fell for "
         f"{report.overall.harm_rate:.0%}\n"
         f"searches whose rewrites came within {covered}\n"
         f"a search takes {_duration(search.p50_ms)} at the median (95%: {_duration(search.p95_ms)}), "

@@ -26,14 +26,13 @@ from iterqr_benchmarks.progress import Step, Steps, step
 from iterqr_benchmarks.stack.indexing import create_pipeline
 from iterqr_benchmarks.stack.server_process import (
     ModelBuild,
-    ServerProcess,
     ServerSettings,
     start_server,
     stop_server,
     write_config,
 )
 from iterqr_benchmarks.stack.settings import StackSettings
-from iterqr_benchmarks.stack.state import StackFolder, StackState, read_state, write_state
+from iterqr_benchmarks.stack.state import ServerProcess, StackFolder, StackState, write_state
 from iterqr_benchmarks.stack.world import fill_world
 
 _HOST = "127.0.0.1"
@@ -87,7 +86,6 @@ def start_stack(folder: StackFolder, settings: StackSettings, catalog: Catalog, 
         opensearch_pid=node.pid,
         server_address=address,
         server_pid=server.pid,
-        server_marker=server.marker,
         metrics_url=f"http://{_HOST}:{metrics_port}/metrics",
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -97,12 +95,8 @@ def start_stack(folder: StackFolder, settings: StackSettings, catalog: Catalog, 
 
 def stop_stack(folder: StackFolder) -> bool:
     """Stops node and server and waits until both have ended; tells whether there was anything to stop."""
-    found = False
-    state = read_state(folder)
-    if state is not None:
-        found = True
-        stop_server(state.server_pid, state.server_marker)
-        folder.state_file.unlink(missing_ok=True)
+    found = stop_server(folder)
+    folder.state_file.unlink(missing_ok=True)
     if (folder.node / "version").is_file():
         instance = NodeInstance(folder.node)
         found = found or instance.status().is_running
@@ -151,8 +145,6 @@ class _Starting:
             except BaseException:
                 self._cancel()
                 wait(lanes)
-                if self._server is not None:
-                    stop_server(self._server.pid, self._server.marker)
                 raise
         if self._server is None:
             raise StackError("the rewrite server was not started")
@@ -161,6 +153,8 @@ class _Starting:
     def _cancel(self) -> None:
         self._cancelled.set()
         self._model.cancel()
+        if (self._folder.node / "version").is_file():
+            NodeInstance(self._folder.node).stop()  # a node that is starting ends its lane
 
     def _step(self, name: str, work: Callable[[Step], None]) -> None:
         if self._cancelled.is_set():
@@ -208,7 +202,7 @@ class _Starting:
         reported.result = f"{self._settings.model}, kept in the cache"
 
     def _start_server(self, reported: Step) -> None:
-        self._server = start_server(self._folder, self._address)
+        self._server = start_server(self._folder, self._address, cancelled=self._cancelled)
         reported.result = f"serves gRPC at {self._address}"
 
 

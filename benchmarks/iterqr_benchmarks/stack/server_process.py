@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -16,21 +16,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from iterqr_dev_node import process
 
 from iterqr_benchmarks.errors import StackError
-from iterqr_benchmarks.stack.state import StackFolder
+from iterqr_benchmarks.stack.state import ServerProcess, StackFolder, read_server, write_server
 
 _POLL_S = 0.1
 _LINES_SHOWN = 15
 
 ServerSettings = Mapping[str, Mapping[str, str | int | float | bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerProcess:
-    """A server that answers SERVING."""
-
-    pid: int
-    marker: str
-    address: str
 
 
 def server_command() -> Path:
@@ -96,27 +87,36 @@ def write_config(file: Path, settings: ServerSettings) -> None:
     file.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
 
 
-def start_server(folder: StackFolder, address: str, *, timeout_s: float = 180.0) -> ServerProcess:
+def start_server(
+    folder: StackFolder, address: str, *, cancelled: threading.Event, timeout_s: float = 180.0
+) -> ServerProcess:
     """Starts the server with the folder's configuration and waits until its health is SERVING.
 
     Raises:
-        StackError: It ended, or did not serve within `timeout_s`; it is not left running.
+        StackError: It ended, did not serve within `timeout_s`, or `cancelled` was set; it is not left running.
     """
     marker = str(folder.server_config)
     command = [str(server_command()), "serve", "--config", marker]
     pid = process.spawn(command, folder=folder.path, environ=os.environ, log=folder.server_log, user=None)
     server = ServerProcess(pid=pid, marker=marker, address=address)
+    write_server(folder, server)
     try:
-        _wait_until_serving(server, folder.server_log, time.monotonic() + timeout_s)
+        _wait_until_serving(server, folder.server_log, time.monotonic() + timeout_s, cancelled)
     except BaseException:
-        stop_server(pid, marker)
+        stop_server(folder)
         raise
     return server
 
 
-def stop_server(pid: int, marker: str) -> None:
-    """Stops the server and waits until it has ended; kills it if it does not end. Does nothing if it does not run."""
-    process.stop(pid, marker, timeout_s=15.0)
+def stop_server(folder: StackFolder) -> bool:
+    """Stops the server and waits until it has ended; kills it if it does not end. Tells whether it ran."""
+    server = read_server(folder)
+    if server is None:
+        return False
+    was_running = server.is_running
+    process.stop(server.pid, server.marker, timeout_s=15.0)
+    folder.server_file.unlink(missing_ok=True)
+    return was_running
 
 
 def last_lines(log: Path) -> str:
@@ -128,11 +128,13 @@ def last_lines(log: Path) -> str:
     return "\n".join([f"last lines of {log}:", *("  " + line for line in lines)])
 
 
-def _wait_until_serving(server: ServerProcess, log: Path, deadline: float) -> None:
+def _wait_until_serving(server: ServerProcess, log: Path, deadline: float, cancelled: threading.Event) -> None:
     with grpc.insecure_channel(server.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         while not _serves(health):
-            if not process.is_running(server.pid, server.marker):
+            if cancelled.is_set():
+                raise StackError("the start was cancelled")
+            if not server.is_running:
                 raise StackError(f"the rewrite server ended while starting\n{last_lines(log)}")
             if time.monotonic() > deadline:
                 raise StackError(f"the rewrite server did not get ready in time\n{last_lines(log)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from iterqr_dev_node import DEFAULT_VERSION
 
 MODEL = "qwen2.5-coder-0.5b-instruct"
-SEED = 20_250_411
+SEED = 20_260_101
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,36 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from iterqr_dev_node import NodeInstance, process
 
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """A running stack. `server_marker` is on the command line of the server and of no other process."""
+    """A running stack, for people and for programs that want to use it."""
 
     opensearch_version: str
     opensearch_url: str
     opensearch_pid: int
     server_address: str
     server_pid: int
-    server_marker: str
     metrics_url: str
     started_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A rewrite server's process. `marker` is on its command line and on that of no other process."""
+
+    pid: int
+    marker: str
+    address: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives; it may not serve yet."""
+        return process.is_running(self.pid, self.marker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,11 @@ class StackFolder:
     def state_file(self) -> Path:
         """Processes and ports, while they run."""
         return self.path / "state.json"
+
+    @property
+    def server_file(self) -> Path:
+        """The server's process, from the moment it was started."""
+        return self.path / "server.json"
 
     @property
     def lock_file(self) -> Path:
@@ -66,27 +85,53 @@ class StackFolder:
 
 
 def write_state(folder: StackFolder, state: StackState) -> None:
-    """Writes the state file, whole or not at all."""
-    partial = folder.state_file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(state), indent=2) + "\n")
-    partial.replace(folder.state_file)
+    """Writes the state file."""
+    _write(folder.state_file, asdict(state))
 
 
 def read_state(folder: StackFolder) -> StackState | None:
-    """The state as written; None if there is none or it is of another version of this program."""
+    """The state as written; None if there is none."""
+    written = _read(folder.state_file)
     try:
-        return StackState(**json.loads(folder.state_file.read_text()))
-    except FileNotFoundError:
-        return None
-    except (TypeError, ValueError):  # a key more or less, or damaged: `down` still stops the node by its folder
+        return None if written is None else StackState(**written)
+    except TypeError:  # of another version of this program
         return None
 
 
-def server_is_running(state: StackState) -> bool:
+def write_server(folder: StackFolder, server: ServerProcess) -> None:
+    """Notes the server's process, so that it is found again even if this program is killed."""
+    _write(folder.server_file, asdict(server))
+
+
+def read_server(folder: StackFolder) -> ServerProcess | None:
+    """The server that was started last and not stopped; it may have died. None if there is none."""
+    written = _read(folder.server_file)
+    try:
+        return None if written is None else ServerProcess(**written)
+    except TypeError:
+        return None
+
+
+def server_is_running(folder: StackFolder) -> bool:
     """Whether the server's process lives."""
-    return process.is_running(state.server_pid, state.server_marker)
+    server = read_server(folder)
+    return server is not None and server.is_running
 
 
 def node_is_running(folder: StackFolder) -> bool:
     """Whether the node's process lives."""
     return (folder.node / "version").is_file() and NodeInstance(folder.node).status().is_running
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(file)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

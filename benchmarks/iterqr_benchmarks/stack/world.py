@@ -43,7 +43,7 @@ def fill_world(client: OpenSearch, catalog: Catalog, seed: int, on_detail: Calla
     hints = index_documents(
         client,
         HINTS_INDEX,
-        ((f"hint-{number:06d}", hint.document()) for number, hint in enumerate(history)),
+        ((hint.document_id, hint.document()) for hint in history),
         lambda count: on_detail(f"{count:,} of {len(history):,} hint documents"),
     )
     return FilledWorld(dishes=dishes, hints=hints)
