@@ -1,1 +1,0 @@
-"""What is being served: checkpoints and their traffic."""
