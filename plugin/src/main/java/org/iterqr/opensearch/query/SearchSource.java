@@ -11,7 +11,6 @@ import org.opensearch.common.xcontent.LoggingDeprecationHandler;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.bytes.BytesReference;
-import org.opensearch.core.xcontent.MapXContentParser;
 import org.opensearch.core.xcontent.MediaTypeRegistry;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.core.xcontent.ToXContent;
@@ -179,9 +178,13 @@ public final class SearchSource {
    */
   public static SearchSourceBuilder build(
       Map<String, Object> source, NamedXContentRegistry registry) throws IOException {
-    try (XContentParser parser =
-        new MapXContentParser(
-            registry, LoggingDeprecationHandler.INSTANCE, source, MediaTypeRegistry.JSON)) {
+    // By way of bytes: MapXContentParser lacks what the query parsers call.
+    try (XContentBuilder json = JsonXContent.contentBuilder().map(source);
+        XContentParser parser =
+            JsonXContent.jsonXContent.createParser(
+                registry,
+                LoggingDeprecationHandler.INSTANCE,
+                BytesReference.bytes(json).streamInput())) {
       return SearchSourceBuilder.fromXContent(parser);
     }
   }

@@ -271,7 +271,8 @@ public final class ChannelRun {
 
   private void windowsFailed(Exception failure) {
     logger.debug("windows could not be searched", failure);
-    end(Outcome.WINDOWS_FAILED);
+    // Searches are cancelled when the budget ends; which of the two is seen first is chance.
+    end(budget.remainingMs() <= 0 ? Outcome.TIMEOUT : Outcome.WINDOWS_FAILED);
   }
 
   private void end(Outcome outcome) {

@@ -15,6 +15,7 @@ import org.opensearch.core.tasks.TaskId;
  */
 public final class ChildSearches {
   private static final String NO_PIPELINE = "_none";
+  private static final long CANCEL_GRACE_MS = 10;
 
   private final ChannelServices services;
   private final SearchRequest parent;
@@ -54,7 +55,7 @@ public final class ChildSearches {
     SearchRequest child;
     try {
       child = new SearchRequest(parent).source(SearchSource.build(source, services.registry()));
-    } catch (IOException e) {
+    } catch (IOException | RuntimeException e) {
       listener.onFailure(e);
       return;
     }
@@ -62,7 +63,9 @@ public final class ChildSearches {
     child.pipeline(NO_PIPELINE);
     child.preference(preference);
     child.setParentTask(parentTask);
-    child.setCancelAfterTimeInterval(TimeValue.timeValueMillis(Math.max(1, budget.remainingMs())));
+    // A little after the budget: the answer is then on its way, and this only frees the node.
+    child.setCancelAfterTimeInterval(
+        TimeValue.timeValueMillis(Math.max(0, budget.remainingMs()) + CANCEL_GRACE_MS));
     services.client().search(child, listener);
   }
 }
