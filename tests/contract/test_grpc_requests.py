@@ -14,7 +14,7 @@ from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
 from iterqr_proto.rewrite_format import RewriteInput, load_template, render
 from iterqr_server.engine.executor import PackedStep
 from support.grpc_calls import failure_of, trailing_metadata
-from support.predictable import last_query, predictable_engine
+from support.predictable import ByteTokenizer, last_query, predictable_engine
 from support.rewrite_server import RunningServer, answer, rewrites_script, running_server
 
 REWRITE_QUERY = "/iterqr.rewrite.v1.QueryRewriteService/RewriteQuery"
@@ -54,6 +54,8 @@ def test_a_reply_has_everything_the_contract_promises(stub: pb_grpc.QueryRewrite
     assert (reply.hints_version, list(reply.hints)) == ("", [])
     timings = reply.timings
     assert 0 < timings.first_token_us <= timings.generation_us <= timings.total_us
+    prompt = render(load_template(), RewriteInput("pad tai"))
+    assert reply.token_usage.prompt_tokens == len(ByteTokenizer().encode(prompt.prefix + prompt.suffix))
     assert reply.token_usage.generated_tokens > 40
     assert reply.request_id == trailing_metadata(call)["x-request-id"] == "req-1"
 

@@ -130,5 +130,5 @@ def to_reply(result: RewriteResult, *, request_id: str, total_us: int) -> pb.Rew
             first_token_us=result.first_token_us,
             generation_us=result.generation_us,
         ),
-        token_usage=pb.TokenUsage(generated_tokens=result.generated_tokens),
+        token_usage=pb.TokenUsage(prompt_tokens=result.prompt_tokens, generated_tokens=result.generated_tokens),
     )

@@ -243,11 +243,18 @@ class ContinuousBatchingEngine:
         sequence.token_ids.append(sample.token_id)
         self._counters.generated_tokens += 1
         text = live.detokenizer.feed(self._tokenizer.token_bytes(sample.token_id))
-        if sequence.generated < sequence.max_new_tokens:
-            live.stream.put(GenerationChunk(text, (sample.token_id,), (sample.logprob,)))
+        is_last = sequence.generated >= sequence.max_new_tokens
+        chunk = GenerationChunk(
+            text=text + live.detokenizer.finish() if is_last else text,
+            token_ids=(sample.token_id,),
+            logprobs=(sample.logprob,),
+            finish_reason=FinishReason.LENGTH if is_last else None,
+            prompt_tokens=len(sequence.prefix_ids) + sequence.suffix_length,
+        )
+        if is_last:
+            self._end(live, chunk)
         else:
-            text += live.detokenizer.finish()
-            self._end(live, GenerationChunk(text, (sample.token_id,), (sample.logprob,), FinishReason.LENGTH))
+            live.stream.put(chunk)
 
     def _end(self, live: _Live, last: GenerationChunk | Exception) -> None:
         """Takes a request out of the engine and frees what it holds."""

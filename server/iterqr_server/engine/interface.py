@@ -42,12 +42,14 @@ class GenerationChunk:
 
     `text` is what these tokens add; it may be empty while a character's bytes are incomplete. `logprobs` are natural
     logarithms, one a token. The last chunk, and only it, has a `finish_reason`; it may carry no tokens.
+    `prompt_tokens` counts the whole prompt, prefix included; chunks with tokens have it.
     """
 
     text: str
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class GenerationProgress:
         self.hints = Hints((), HintsOutcome.NONE)
         self.hints_us = 0
         self.first_token_us = 0
+        self.prompt_tokens = 0
         self.generated_tokens = 0
         self._builder = OutputBuilder(key.query, key.max_rewrites)
         self._submitted_at: float | None = None
@@ -57,6 +58,7 @@ class GenerationProgress:
         """The engine generated something."""
         if chunk.token_ids and not self.generated_tokens and self._submitted_at is not None:
             self.first_token_us = _microseconds(now - self._submitted_at)
+        self.prompt_tokens = chunk.prompt_tokens or self.prompt_tokens
         self.generated_tokens += len(chunk.token_ids)
         self._builder.feed(chunk)
 

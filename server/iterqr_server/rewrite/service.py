@@ -72,6 +72,7 @@ class RewriteResult:
     hints_us: int = 0
     first_token_us: int = 0
     generation_us: int = 0
+    prompt_tokens: int = 0
     generated_tokens: int = 0
 
 
@@ -187,6 +188,7 @@ class RewriteService:
             hints_us=progress.hints_us,
             first_token_us=progress.first_token_us,
             generation_us=progress.generation_us(loop.time()),
+            prompt_tokens=progress.prompt_tokens,
             generated_tokens=progress.generated_tokens,
         )
 
