@@ -1,5 +1,180 @@
-"""`iterqr-server`: composition root and command line."""
+"""`iterqr-bench`: the demo, its stack left running, and the tuning of its defaults."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+from iterqr_dev_node import DEFAULT_VERSION, DevNodeError
+from rich.console import Console
+
+from iterqr_benchmarks.demo.run import DemoOptions, run_demo
+from iterqr_benchmarks.errors import BenchmarkError
+from iterqr_benchmarks.queries.load import QuerySetName
+from iterqr_benchmarks.stack.leave_running import bring_up, take_down
+from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
+from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_NON_TERMINAL_WIDTH = 130
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_EXAMPLES = """\
+examples:
+  iterqr-bench demo                       all 40 queries without and with rewrites; report in build/demo
+  iterqr-bench demo --limit 5             a first look, the preparation included
+  iterqr-bench demo --queries tuning      the 200 queries that prompt and weights were chosen on
+  iterqr-bench demo --opensearch-version 3.6.0
+  iterqr-bench up                         leave node and server running, print searches to try
+  iterqr-bench up --http-port 9200        ... on a port of your choice
+  iterqr-bench down                       stop them
+  iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
+
+What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
+"""
 
 
-def main() -> None:
-    """Entry point."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Exit status: 0 it worked; 1 it did not, and why; 2 wrong usage; 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_NON_TERMINAL_WIDTH)
+    command: Callable[[argparse.Namespace, Console], int] = options.command
+    try:
+        status = command(options, console)
+    except (BenchmarkError, DevNodeError) as error:
+        print(f"iterqr-bench: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("iterqr-bench: interrupted; what it had started is stopped", file=sys.stderr)
+        status = 130
+    if status:
+        sys.exit(status)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    for number in _INTERRUPTS:  # a second Ctrl-C must not cut short the stopping that the first one asked for
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    demo = DemoOptions(
+        folder=options.folder / "demo", stack=_stack(options), query_set=options.queries, limit=options.limit
+    )
+    return 0 if run_demo(demo, console).verdict.passed else 1
+
+
+def _up(options: argparse.Namespace, console: Console) -> int:
+    bring_up(options.folder / "run", _stack(options), console)
+    return 0
+
+
+def _down(options: argparse.Namespace, console: Console) -> int:
+    take_down(options.folder / "run", console)
+    return 0
+
+
+def _tune(options: argparse.Namespace, console: Console) -> int:
+    tune = TuneOptions(options.folder / "tune", _stack(options), limit=options.limit, gathered=options.gathered)
+    run_tuning(tune, console)
+    return 0
+
+
+def _stack(options: argparse.Namespace) -> StackSettings:
+    channel = ChannelSettings()
+    return StackSettings(
+        opensearch_version=options.opensearch_version,
+        model=options.model,
+        seed=options.seed,
+        template=str(options.template.resolve()) if options.template else "",
+        http_port=options.http_port,
+        grpc_port=options.grpc_port,
+        channel=replace(
+            channel,
+            budget_ms=options.budget_ms,
+            original_weight=options.original_weight,
+            rewrite_weight=options.rewrite_weight,
+            rank_constant=options.rank_constant,
+        ),
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
+def _file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file")
+    return Path(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="iterqr-bench",
+        description="Shows and measures query rewriting on a food-delivery marketplace made by code.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "--folder", type=Path, default=_CHECKOUT / "build", metavar="DIR", help="for reports, logs and state"
+    )
+    stack = argparse.ArgumentParser(add_help=False)
+    _add_stack_flags(stack)
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace, Console], int], text: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[folder, *parents])
+        command.set_defaults(command=run)
+        return command
+
+    demo = add("demo", _demo, "search the queries without and with rewrites, report, stop everything", stack)
+    demo.add_argument("--queries", choices=get_args(QuerySetName), default="heldout", help="(default heldout)")
+    demo.add_argument("--limit", type=_count, default=0, metavar="N", help="only the first N queries (default all)")
+    add("up", _up, "start node and server and leave them running", stack)
+    add("down", _down, "stop what `up` left running")
+    tune = add("tune", _tune, "measure fusion weights on the tuning queries", stack)
+    tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
+    tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
+    return parser
+
+
+def _add_stack_flags(parser: argparse.ArgumentParser) -> None:
+    channel = ChannelSettings()
+    parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
+    parser.add_argument("--model", default=MODEL, help=f"name, local folder or hub id (default {MODEL})")
+    parser.add_argument("--template", type=_file, metavar="FILE", help="prompt template (default: food delivery)")
+    parser.add_argument("--seed", type=_count, default=SEED, metavar="N", help=f"of the world (default {SEED})")
+    parser.add_argument("--http-port", type=_port, default=0, metavar="PORT", help="OpenSearch's (default: a free one)")
+    parser.add_argument("--grpc-port", type=_port, default=0, metavar="PORT", help="the server's (default: a free one)")
+    parser.add_argument(
+        "--budget-ms", type=_count, default=channel.budget_ms, metavar="MS", help=f"(default {channel.budget_ms})"
+    )
+    for name, value, meaning in (
+        ("--original-weight", channel.original_weight, "of the original's window"),
+        ("--rewrite-weight", channel.rewrite_weight, "of each rewrite's window"),
+    ):
+        parser.add_argument(name, type=float, default=value, metavar="W", help=f"{meaning} (default {value:g})")
+    parser.add_argument(
+        "--rank-constant", type=_count, default=channel.rank_constant, help=f"(default {channel.rank_constant})"
+    )

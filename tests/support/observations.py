@@ -62,7 +62,7 @@ def make_rewriting(
         hints=("Chicken Tikka Masala",),
         rewrites=tuple(rewrites if rewrites is not None else [make_rewrite()]),
         checkpoint_id="qwen-test",
-        timings_ms={"rewrite_ms": total_ms - 20, "windows_ms": 8.0, "fetch_ms": 4.0, "total_ms": total_ms},
+        timings={"rewrite_ms": total_ms - 20, "windows_ms": 8.0, "fetch_ms": 4.0, "total_ms": total_ms},
     )
 
 

@@ -49,7 +49,10 @@ class UsedRewrite:
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """The response's `ext.iterqr`: how the query was understood, and how that went."""
+    """The response's `ext.iterqr`: how the query was understood, and how that went.
+
+    `timings`: durations by name, the unit at the end of the name; what was not reached is left out.
+    """
 
     outcome: str
     fix: str
@@ -58,7 +61,7 @@ class Rewriting:
     hints: tuple[str, ...]
     rewrites: tuple[UsedRewrite, ...]
     checkpoint_id: str
-    timings_ms: Mapping[str, float]
+    timings: Mapping[str, float]
 
     @property
     def has_chain_of_thought(self) -> bool:

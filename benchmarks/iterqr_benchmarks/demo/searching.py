@@ -102,7 +102,7 @@ def rewriting_of(response: Mapping[str, Any]) -> Rewriting:
             for each in told.get("rewrites", ())
         ),
         checkpoint_id=told.get("checkpoint_id", ""),
-        timings_ms=_flat(told.get("timings", {})),
+        timings=_flat(told.get("timings", {})),
     )
 
 

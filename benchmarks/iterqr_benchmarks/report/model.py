@@ -116,7 +116,7 @@ def fused_after_ms(observation: Observation) -> float | None:
     """Time from the request to the fused response; None if rewrites were not used."""
     if observation.rewriting.outcome != FUSED:
         return None
-    return observation.rewriting.timings_ms.get(TOTAL_TIMING, observation.channel_ms)
+    return observation.rewriting.timings.get(TOTAL_TIMING, observation.channel_ms)
 
 
 def _query_report(observation: Observation) -> QueryReport:
@@ -143,7 +143,7 @@ def _times(observations: Sequence[Observation]) -> dict[str, Times]:
 
 
 def _timings(observations: Sequence[Observation], name: str) -> list[float]:
-    fused = [each.rewriting.timings_ms for each in observations if each.rewriting.outcome == FUSED]
+    fused = [each.rewriting.timings for each in observations if each.rewriting.outcome == FUSED]
     return [timings[name] for timings in fused if name in timings]
 
 
