@@ -52,8 +52,8 @@ def run_demo(options: DemoOptions, console: Console) -> Report:
             report = _run(options, folder, console)
         finally:
             with StepDisplay(console) as steps, step(steps, "stop") as work:
-                stop_stack(folder)
-                work.result = f"nothing is left running; logs in {folder.path}"
+                found = stop_stack(folder)
+                work.result = f"node and server ended; logs in {folder.path}" if found else "nothing was running"
     files = write_report(report, options.folder)
     console.print(summary(report, [str(file) for file in files]), highlight=False)
     return report

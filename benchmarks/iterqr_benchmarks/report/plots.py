@@ -10,8 +10,8 @@ from markupsafe import Markup
 from iterqr_benchmarks.evaluation.comparison import Comparison
 from iterqr_benchmarks.evaluation.coverage import Coverage
 
-_WIDTH = 440
-_LEFT = 40
+_WIDTH = 370
+_LEFT = 48
 _RIGHT = 12
 
 
