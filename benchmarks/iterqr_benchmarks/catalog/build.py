@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from functools import cache
 
@@ -30,7 +31,9 @@ def build_catalog(seed: int = 20260101) -> Catalog:
     table = load_ingredients()
     merchants: list[Merchant] = []
     lines: list[tuple[Merchant, MenuLine]] = []
-    for offset, cuisine in enumerate(load_cuisines()):
+    for cuisine in load_cuisines():
+        # Merchants take turns over the regions, from a start that new cuisines and merchants do not move.
+        offset = zlib.crc32(cuisine.name.encode())
         for position, name in enumerate(cuisine.merchants):
             region = REGIONS[(position + offset) % len(REGIONS)]
             merchant = _open_merchant(seed, name, region, cuisine)

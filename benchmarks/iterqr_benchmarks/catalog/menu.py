@@ -57,12 +57,12 @@ def write_line(
     ingredients = combine(recipe.ingredients, variant)
     form = _pick_format(rng, recipe) if " with " not in title else None
     if form:
-        title = _join_words(form.title.format(title), title)
+        longer = form.title.format(title)
+        title, form = (longer, form) if len(longer) <= MAX_TITLE_CHARS else (title, None)
     elif (extra := _pick_extra(rng, recipe, title, merchant, table, ingredients)) is not None:
-        joint = "and" if re.search(r"\b(with|on)\b", title) else "with"
-        title, ingredients = f"{title} {joint} {extra.words}", combine(ingredients, extra)
+        title, ingredients = f"{title} {_joint(title)} {extra.words}", combine(ingredients, extra)
     elif styles and rng.random() < _STYLE_SHARE:
-        title = _join_words(f"{rng.choice(styles)} {title}", title)
+        title = _put_first(rng.choice(styles), title)
     return MenuLine(
         title=title,
         description=_describe(recipe, variant, ingredients, form),
@@ -127,19 +127,24 @@ def _pick_extra(
     if not recipe.extras or rng.random() >= _EXTRA_SHARE:
         return None
     extra = rng.choice(recipe.extras)
-    repeats = _words(title) & _words(extra.words)
+    repeats = bool(_words(title) & _words(extra.words))
+    lists_too_much = _joint(title) == "and" and " and " in f"{title} {extra.words}"
     too_long = len(title) + len(extra.words) + len(" with ") > MAX_TITLE_CHARS
     lost = table.diets(ingredients) - table.diets(combine(ingredients, extra))
     breaks_promise = any(diet in title.lower() for diet in lost) or ("vegan" in lost and "veg" in title.lower())
     forbidden = merchant.halal and bool(table.contents(extra.adds) & FORBIDDEN_BY_HALAL)
-    return None if repeats or too_long or breaks_promise or forbidden else extra
+    unfit = repeats or lists_too_much or too_long or breaks_promise or forbidden
+    return None if unfit else extra
 
 
-def _join_words(title: str, fallback: str) -> str:
-    """Returns the longer title unless it repeats a word or grows too long."""
-    words = re.findall(r"[\w'-]+", title.lower())
-    fits = len(title) <= MAX_TITLE_CHARS and len(words) == len(set(words))
-    return title if fits else fallback
+def _joint(title: str) -> str:
+    return "and" if re.search(r"\b(with|on)\b", title) else "with"
+
+
+def _put_first(style: str, title: str) -> str:
+    """Returns the title with the style before it, unless that repeats a word or grows too long."""
+    longer = f"{style} {title}"
+    return title if _words(style) & _words(title) or len(longer) > MAX_TITLE_CHARS else longer
 
 
 def _words(text: str) -> set[str]:
