@@ -43,7 +43,7 @@ def fill_world(client: OpenSearch, catalog: Catalog, seed: int, on_detail: Calla
     hints = index_documents(
         client,
         HINTS_INDEX,
-        ((hint.document_id, hint.document()) for hint in history),
+        ((f"{number:06d}", hint.document()) for number, hint in enumerate(history)),
         lambda count: on_detail(f"{count:,} of {len(history):,} hint documents"),
     )
     return FilledWorld(dishes=dishes, hints=hints)

@@ -82,7 +82,7 @@ def test_gathered_survives_the_file(tmp_path: Path) -> None:
 def test_a_foreign_file_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     file.write_text('[{"a": 1}]')
-    with pytest.raises(BenchmarkError, match="other.json"):
+    with pytest.raises(BenchmarkError, match=r"other\.json"):
         load(file)
 
 
