@@ -60,10 +60,11 @@ class Application:
             hints=hints,
             metrics=self.metrics,
             tracer=tracer,
+            on_fatal=self._on_fatal,
         )
         self._server = GrpcServer(
             config=settings.grpc,
-            interceptor=CallInterceptor(tracer=tracer, metrics=self.metrics, on_fatal=self._on_fatal),
+            interceptor=CallInterceptor(tracer=tracer, metrics=self.metrics),
             query_rewrite=QueryRewriteServicer(
                 self._service, settings.rewrite, self.metrics, settings.telemetry.log_queries
             ),

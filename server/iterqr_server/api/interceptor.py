@@ -21,7 +21,6 @@ from opentelemetry import trace
 
 from iterqr_server.api.status import to_status
 from iterqr_server.api.validation import InvalidFieldError, explain_undecodable, is_request_id
-from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.telemetry.metrics import Metrics
 from iterqr_server.telemetry.traces import caller_context, current_trace_id
 
@@ -38,12 +37,11 @@ class Undecodable:
 
 
 class CallInterceptor(aio.ServerInterceptor):
-    """See the module. `on_fatal` is called once the engine is broken for good."""
+    """See the module."""
 
-    def __init__(self, *, tracer: trace.Tracer, metrics: Metrics, on_fatal: Callable[[EngineFatalError], None]) -> None:
+    def __init__(self, *, tracer: trace.Tracer, metrics: Metrics) -> None:
         self._tracer = tracer
         self._metrics = metrics
-        self._on_fatal = on_fatal
 
     async def intercept_service(
         self,
@@ -121,7 +119,8 @@ class CallInterceptor(aio.ServerInterceptor):
             except Exception as error:
                 status = to_status(error)
                 code = status.code
-                self._note_failure(error, status)
+                if status.code is grpc.StatusCode.INTERNAL:
+                    _log.error("call_failed", exc_info=error)
                 span.set_status(trace.StatusCode.ERROR, type(error).__name__)
                 trailing = (*(status.trailing_metadata or ()), (REQUEST_ID, request_id))
                 await context.abort(status.code, status.details, trailing)
@@ -129,12 +128,6 @@ class CallInterceptor(aio.ServerInterceptor):
                 span.set_attribute("rpc.grpc.status_code", code.value[0])
                 self._metrics.calls.labels(method.rpartition("/")[2], code.name).inc()
                 _log.info("call", code=code.name, total_us=round((time.perf_counter() - started) * 1e6))
-
-    def _note_failure(self, error: Exception, status: grpc.Status) -> None:
-        if status.code is grpc.StatusCode.INTERNAL:
-            _log.error("call_failed", exc_info=error)
-        if isinstance(error, EngineFatalError):
-            self._on_fatal(error)
 
 
 def _choose_request_id(given: object, metadata: list[tuple[str, str | bytes]]) -> str:

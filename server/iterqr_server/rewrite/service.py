@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -16,7 +17,7 @@ from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Te
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
-from iterqr_server.engine.errors import EngineClosedError
+from iterqr_server.engine.errors import EngineClosedError, EngineFatalError
 from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
 from iterqr_server.hints.interface import Hints, HintSource
 from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
@@ -77,7 +78,10 @@ class RewriteResult:
 
 
 class RewriteService:
-    """Rewrites queries. All methods are called on the event loop's thread."""
+    """Rewrites queries. All methods are called on the event loop's thread.
+
+    `on_fatal` is called when the engine turns out to be broken for good, maybe more than once.
+    """
 
     def __init__(
         self,
@@ -88,6 +92,7 @@ class RewriteService:
         hints: HintSource,
         metrics: Metrics,
         tracer: trace.Tracer,
+        on_fatal: Callable[[EngineFatalError], None],
     ) -> None:
         self._config = config
         self._cache_config = cache_config
@@ -95,6 +100,7 @@ class RewriteService:
         self._hints = hints
         self._metrics = metrics
         self._tracer = tracer
+        self._on_fatal = on_fatal
         self._cache = ResultCache(cache_config.max_entries)
         self._flights: SingleFlight[GenerationProgress] = SingleFlight(
             config.max_background, config.max_background_ms / 1000, self._count_end
@@ -248,6 +254,8 @@ class RewriteService:
         self._metrics.generations.labels(end.value).inc()
         if error:
             _log.warning("generation_failed", error=type(error).__name__, reason=str(error))
+        if isinstance(error, EngineFatalError):
+            self._on_fatal(error)
 
 
 def _finished_outcome(output: Output) -> Outcome:
