@@ -28,6 +28,7 @@ from iterqr_benchmarks.stack.state import StackFolder
 from iterqr_benchmarks.tuning.fusion import FusionSettings
 from iterqr_benchmarks.tuning.gather import Gathered, gather, load, save
 from iterqr_benchmarks.tuning.grid import GridPoint, choose, measure, settings_grid
+from iterqr_benchmarks.tuning.rewrites import rewrite_quality
 
 _ROWS_SHOWN = 12
 
@@ -118,6 +119,12 @@ def _print(
     plain = now.comparison.plain
     works = sum(each.works for each in gathered)
     agree = sum(each.agrees for each in gathered)
+    alone = rewrite_quality(gathered)
+    console.print(
+        f"precision@10 of the query as typed {alone.original:.3f}, of its rewrites {alone.rewrite:.3f}, of the best of "
+        f"them {alone.best:.3f}; {alone.rewrites:.1f} rewrites a query",
+        highlight=False,
+    )
     console.print(
         f"{works} of {len(gathered)} queries work; the plugin's page equals the fusion computed here for {agree}; "
         f"plain search: precision@10 {plain.precision_at_10:.3f}, recall@50 {plain.recall_at_50:.3f}",
@@ -174,6 +181,7 @@ def _document(
         "queries": len(gathered),
         "works": sum(each.works for each in gathered),
         "agrees_with_plugin": sum(each.agrees for each in gathered),
+        "rewrites": plain_data(rewrite_quality(gathered)),
         "now": plain_data(now),
         "chosen": plain_data(chosen),
         "grid": [plain_data(point) for point in points],

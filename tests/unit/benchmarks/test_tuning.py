@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from iterqr_benchmarks.queries import load_queries
 from iterqr_benchmarks.tuning.fusion import FusionSettings, WindowHit, fuse
 from iterqr_benchmarks.tuning.gather import Gathered, GatheredRewrite, load, save
 from iterqr_benchmarks.tuning.grid import choose, measure, settings_grid
+from iterqr_benchmarks.tuning.rewrites import RewriteQuality, rewrite_quality
 from iterqr_benchmarks.tuning.run import spread
 
 RRF = FusionSettings(original_weight=1.0, rewrite_weight=0.5, rank_constant=60, window_size=50)
@@ -92,3 +94,10 @@ def test_spread_keeps_order_and_reaches_every_kind() -> None:
     assert len(set(some)) == 60
     assert {query.kind for query in some} == {query.kind for query in queries}
     assert spread(queries, 0) == spread(queries, 1_000) == list(queries)
+
+
+def test_rewrites_are_judged_by_themselves() -> None:
+    some = make_gathered("rx", ("rst", "xyz"), "rst")  # 0.1 as typed; 0.3 and 0.0 its rewrites
+    none = make_gathered("r", (), "r")
+    quality = rewrite_quality([some, none])
+    assert astuple(quality) == pytest.approx(astuple(RewriteQuality(0.1, 0.075, 0.2, 1.0)))
