@@ -1,8 +1,10 @@
 package org.iterqr.opensearch.response;
 
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchResponse;
@@ -21,6 +23,16 @@ import org.opensearch.search.profile.SearchProfileShardResults;
  * counts are always those of the original search.
  */
 public final class TaggedResponse {
+  /** The page's order is not that of the original's window, so ranks in it are not known. */
+  private static final Set<Outcome> RANKED_OTHERWISE =
+      EnumSet.of(
+          Outcome.SKIPPED_SORT,
+          Outcome.SKIPPED_COLLAPSE,
+          Outcome.SKIPPED_SEARCH_AFTER,
+          Outcome.SKIPPED_SCROLL,
+          Outcome.SKIPPED_SUGGEST_ONLY,
+          Outcome.SKIPPED_SIZE_ZERO);
+
   private TaggedResponse() {}
 
   /**
@@ -51,18 +63,15 @@ public final class TaggedResponse {
   }
 
   /**
-   * Where there was nothing to fuse because no rewrite was proposed, the hits are tagged with their
-   * rank in the original's window. On every other outcome they are, to the byte, the plain ones.
-   *
    * @param plain the original search's response
    * @param from 0-based rank of its first hit
    * @param tookMs of the whole
    * @param summary for the ext section
-   * @return a response with the plain hits
+   * @return a response with the plain hits, tagged where their rank is known
    */
   public static SearchResponse plain(
       SearchResponse plain, int from, long tookMs, SearchSummary summary) {
-    if (summary.outcome() == Outcome.NO_REWRITES) {
+    if (!RANKED_OTHERWISE.contains(summary.outcome())) {
       ChannelTags.tagPlain(plain.getHits().getHits(), from, summary.windowSize());
     }
     return rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
