@@ -1,0 +1,96 @@
+package org.iterqr.opensearch.processor;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.iterqr.opensearch.fusion.FusionWeights;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.opensearch.OpenSearchException;
+
+class ProcessorConfigTests {
+  private static Map<String, Object> config(Object... entries) {
+    Map<String, Object> config = new HashMap<>();
+    for (int i = 0; i < entries.length; i += 2) {
+      config.put((String) entries[i], entries[i + 1]);
+    }
+    return config;
+  }
+
+  @Test
+  void defaultsAreTheDocumentedOnes() {
+    assertEquals(new RewriteConfig(300, 50, 3, "", ""), RewriteConfig.read(null, config()));
+    assertEquals(new FusionWeights(1.0, 0.5, 60), FusionConfig.read(null, config()));
+  }
+
+  @Test
+  void readsAndConsumesItsSettings() {
+    Map<String, Object> request =
+        config(
+            "budget_ms",
+            900,
+            "window_size",
+            20,
+            "max_rewrites",
+            8,
+            "region",
+            "north",
+            "tenant",
+            "acme",
+            "unknown",
+            1);
+    assertEquals(new RewriteConfig(900, 20, 8, "north", "acme"), RewriteConfig.read(null, request));
+    assertEquals(Map.of("unknown", 1), request, "left for the pipeline to refuse");
+    Map<String, Object> response =
+        config("original_weight", 2, "rewrite_weight", 0.25, "rank_constant", 10);
+    assertEquals(new FusionWeights(2, 0.25, 10), FusionConfig.read(null, response));
+    assertEquals(Map.of(), response);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "budget_ms,9",
+    "budget_ms,60001",
+    "window_size,0",
+    "window_size,1001",
+    "max_rewrites,0",
+    "max_rewrites,9"
+  })
+  void refusesWholeNumbersOutOfRangeByName(String name, int value) {
+    OpenSearchException refused =
+        assertThrows(
+            OpenSearchException.class, () -> RewriteConfig.read("tag", config(name, value)));
+    assertTrue(refused.getMessage().contains(name), refused.getMessage());
+  }
+
+  @Test
+  void refusesWrongTypesAndLengthsByName() {
+    for (Map<String, Object> wrong :
+        java.util.List.of(
+            config("budget_ms", "soon"),
+            config("max_rewrites", 1.5),
+            config("region", 7),
+            config("tenant", "t".repeat(65)))) {
+      String name = wrong.keySet().iterator().next();
+      OpenSearchException refused =
+          assertThrows(OpenSearchException.class, () -> RewriteConfig.read("tag", wrong));
+      assertTrue(refused.getMessage().contains(name), refused.getMessage());
+    }
+    for (Map<String, Object> wrong :
+        java.util.List.of(
+            config("original_weight", -1),
+            config("rewrite_weight", "heavy"),
+            config("rewrite_weight", Double.NaN),
+            config("rank_constant", 0),
+            config("rank_constant", 10_001))) {
+      String name = wrong.keySet().iterator().next();
+      OpenSearchException refused =
+          assertThrows(OpenSearchException.class, () -> FusionConfig.read("tag", wrong));
+      assertTrue(refused.getMessage().contains(name), refused.getMessage());
+    }
+  }
+}

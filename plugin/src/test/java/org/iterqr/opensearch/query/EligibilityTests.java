@@ -1,0 +1,71 @@
+package org.iterqr.opensearch.query;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.junit.jupiter.api.Test;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.common.unit.TimeValue;
+import org.opensearch.index.query.QueryBuilders;
+import org.opensearch.search.builder.SearchSourceBuilder;
+import org.opensearch.search.collapse.CollapseBuilder;
+import org.opensearch.search.sort.ScoreSortBuilder;
+import org.opensearch.search.sort.SortOrder;
+import org.opensearch.search.suggest.SuggestBuilder;
+
+class EligibilityTests {
+  private static final int WINDOW = 50;
+
+  private static void assertReason(Outcome expected, Consumer<SearchSourceBuilder> edit) {
+    SearchSourceBuilder source =
+        new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soup"));
+    edit.accept(source);
+    assertEquals(
+        Optional.ofNullable(expected),
+        Eligibility.skipReason(new SearchRequest("dishes").source(source), WINDOW));
+  }
+
+  @Test
+  void servesASearchByScore() {
+    assertReason(null, source -> {});
+    assertReason(null, source -> source.sort(new ScoreSortBuilder()));
+    assertReason(null, source -> source.postFilter(QueryBuilders.termQuery("a", 1)));
+  }
+
+  @Test
+  void skipsOtherOrders() {
+    assertReason(Outcome.SKIPPED_SORT, source -> source.sort("price"));
+    assertReason(Outcome.SKIPPED_SORT, source -> source.sort("_score").sort("price"));
+    assertReason(
+        Outcome.SKIPPED_SORT, source -> source.sort(new ScoreSortBuilder().order(SortOrder.ASC)));
+  }
+
+  @Test
+  void skipsFeaturesThatCannotBeFused() {
+    assertReason(Outcome.SKIPPED_COLLAPSE, source -> source.collapse(new CollapseBuilder("brand")));
+    assertReason(
+        Outcome.SKIPPED_SEARCH_AFTER, source -> source.sort("price").searchAfter(new Object[] {3}));
+    assertReason(Outcome.SKIPPED_MIN_SCORE, source -> source.minScore(0.5f));
+    assertReason(Outcome.SKIPPED_SIZE_ZERO, source -> source.size(0));
+    assertReason(Outcome.SKIPPED_NO_TEXT, source -> source.query(null));
+    assertReason(
+        Outcome.SKIPPED_SUGGEST_ONLY, source -> source.query(null).suggest(new SuggestBuilder()));
+  }
+
+  @Test
+  void skipsScroll() {
+    SearchRequest request = new SearchRequest("dishes").scroll(TimeValue.timeValueMinutes(1));
+    assertEquals(Optional.of(Outcome.SKIPPED_SCROLL), Eligibility.skipReason(request, WINDOW));
+  }
+
+  @Test
+  void servesPagesInsideTheWindowOnly() {
+    assertReason(null, source -> source.from(40).size(10));
+    assertReason(Outcome.SKIPPED_PAST_WINDOW, source -> source.from(41).size(10));
+    assertReason(Outcome.SKIPPED_PAST_WINDOW, source -> source.from(41));
+    assertReason(Outcome.SKIPPED_PAST_WINDOW, source -> source.size(51));
+    assertReason(Outcome.SKIPPED_PAST_WINDOW, source -> source.from(Integer.MAX_VALUE).size(10));
+  }
+}
