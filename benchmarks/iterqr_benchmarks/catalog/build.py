@@ -15,8 +15,8 @@ from iterqr_benchmarks.catalog.model import Catalog, Dish, Merchant
 from iterqr_benchmarks.catalog.vocabulary import Cuisine, load_cuisines
 
 REGIONS = ("north", "east", "south", "west")
-_MENU_LINES = (12, 18)
-_TRIES_PER_LINE = 6
+_MENU_LINES = (20, 30)
+_TRIES_PER_LINE = 8
 _LABELLING_SHARE = 0.7
 # Orders fall with a dish's rank in its region as Zipf's law has it.
 _TOP_ORDERS, _ZIPF_EXPONENT = 9_000, 0.9
@@ -62,11 +62,14 @@ def _open_merchant(seed: int, name: str, region: str, cuisine: Cuisine) -> Merch
 
 
 def _write_menu(seed: int, merchant: Merchant, cuisine: Cuisine, table: IngredientTable) -> Iterator[MenuLine]:
-    """Yields the merchant's menu: no title twice, popular recipes more often, in several variants at most."""
+    """Yields the merchant's menu: no variant of a recipe twice.
+
+    Popular recipes are on most menus and in several variants, and a recipe's first variants are the usual ones.
+    """
     rng = random.Random(f"{seed}/menu/{merchant.name}")
     sellable = [(recipe, allowed_variants(recipe, merchant, table)) for recipe in cuisine.recipes]
     sellable = [(recipe, variants) for recipe, variants in sellable if variants]
-    weights = [recipe.popularity**0.5 for recipe, _ in sellable]
+    weights = [recipe.popularity**0.8 for recipe, _ in sellable]
     titles: set[str] = set()
     offered: set[tuple[str, str]] = set()
     wanted = rng.randint(*_MENU_LINES)
@@ -74,7 +77,7 @@ def _write_menu(seed: int, merchant: Merchant, cuisine: Cuisine, table: Ingredie
         if len(titles) == wanted:
             return
         ((recipe, variants),) = rng.choices(sellable, weights)
-        variant = rng.choice(variants)
+        (variant,) = rng.choices(variants, [1 / rank for rank in range(1, len(variants) + 1)])
         line = write_line(rng, merchant, recipe, variant, cuisine.styles, table)
         if line.title not in titles and (recipe.name, variant.words) not in offered:
             titles.add(line.title)

@@ -52,8 +52,7 @@ def write_line(
     table: IngredientTable,
 ) -> MenuLine:
     """Returns one line of the merchant's menu."""
-    pattern = rng.choice(recipe.titles)
-    title = name_variant(pattern, variant)
+    title = name_variant(rng.choice(fitting_titles(recipe, variant)), variant)
     ingredients = combine(recipe.ingredients, variant)
     form = _pick_format(rng, recipe) if " with " not in title else None
     if form:
@@ -72,6 +71,13 @@ def write_line(
         base_dish=recipe.name,
         popularity=recipe.popularity,
     )
+
+
+def fitting_titles(recipe: Recipe, variant: Variant) -> list[str]:
+    """Returns the recipe's title patterns in which the variant can stand: "with Olives" cannot begin a title."""
+    if not variant.words[:1].islower():
+        return list(recipe.titles)
+    return [pattern for pattern in recipe.titles if not pattern.startswith("{v}")]
 
 
 def name_variant(pattern: str, variant: Variant) -> str:

@@ -138,6 +138,8 @@ def _check_recipe(where: str, recipe: Recipe) -> None:
             raise WorldDataError(f"{where}: {variant.words!r} replaces what is not in base: {absent}")
         if lies := [name for name in variant.replaces if name in recipe.about.lower()]:
             raise WorldDataError(f"{where}: about names {lies}, which {variant.words!r} leaves out")
+    if any(v.words[:1].islower() for v in recipe.variants) and all(t.startswith("{v}") for t in recipe.titles):
+        raise WorldDataError(f"{where}: a variant in lower case needs a title in which {{v}} is not the first word")
     if unknown_formats := set(recipe.formats) - FORMATS.keys():
         raise WorldDataError(f"{where}: unknown formats {sorted(unknown_formats)}")
     if not 0 < recipe.price_low <= recipe.price_high:

@@ -2,11 +2,8 @@
 
 An entry of `data/heldout.toml` and `data/tuning.toml`:
 
-    [[queries]]
-    query = "chikn tika masalla"
-    kind = "typo"
-    region = "north"
-    satisfied_by = { base_dish = "tikka-masala", contents_any = "poultry" }
+    { query = "spag bol", kind = "colloquial", region = "north",
+      satisfied_by = { base_dish = "bolognese", ingredients_any = "spaghetti" } },
 """
 
 from __future__ import annotations

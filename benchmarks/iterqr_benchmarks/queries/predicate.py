@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from iterqr_benchmarks.catalog import Dish, WorldDataError, load_ingredients
 from iterqr_benchmarks.catalog.ingredients import CONTENTS, FORBIDDEN_BY_DIET
+from iterqr_benchmarks.catalog.vocabulary import load_cuisines
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,6 @@ _CHECKS: tuple[_Check, ...] = (
     lambda p, d: not p.any_of or any(part.holds(d) for part in p.any_of),
 )
 _LISTS = frozenset(Predicate.__dataclass_fields__) - {"price_max", "any_of"}
-_CLOSED_WORDS = {"contents_any": CONTENTS, "contents_none": CONTENTS, "diets_all": frozenset(FORBIDDEN_BY_DIET)}
 
 
 def parse_predicate(where: str, table: Any) -> Predicate:  # noqa: ANN401 - TOML
@@ -99,7 +100,25 @@ def _parse_words(where: str, key: str, value: object) -> frozenset[str]:
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list) or not words or not all(isinstance(word, str) and word for word in words):
         raise WorldDataError(f"{where}: {key} must be a text or a list of texts, none of them empty")
-    known = load_ingredients().contents_by_name.keys() if key.startswith("ingredients_") else _CLOSED_WORDS.get(key)
+    known = _known_words().get(key)
     if known is not None and (unknown := sorted(set(words) - known)):
         raise WorldDataError(f"{where}: {key} has unknown words {unknown}")
     return frozenset(words)
+
+
+@cache
+def _known_words() -> dict[str, frozenset[str]]:
+    """Conditions with a closed vocabulary: a misspelt word in one would silently satisfy nothing."""
+    cuisines = load_cuisines()
+    ingredients = frozenset(load_ingredients().contents_by_name)
+    return {
+        "base_dish": frozenset(recipe.name for cuisine in cuisines for recipe in cuisine.recipes),
+        "cuisine": frozenset(cuisine.name for cuisine in cuisines),
+        "merchant": frozenset(merchant for cuisine in cuisines for merchant in cuisine.merchants),
+        "ingredients_any": ingredients,
+        "ingredients_all": ingredients,
+        "ingredients_none": ingredients,
+        "contents_any": CONTENTS,
+        "contents_none": CONTENTS,
+        "diets_all": frozenset(FORBIDDEN_BY_DIET),
+    }
