@@ -149,6 +149,13 @@ def untagged(hit: Hit) -> Hit:
     return {**rest, "fields": fields} if fields else rest
 
 
+def assert_plain_hits(response: Response, plain: Response, *, start: int = 0) -> None:
+    """The hits are the plain response's in all but our tag, which says that the original retrieved them, and where."""
+    assert [untagged(hit) for hit in hits(response)] == hits(plain)
+    for rank, hit in enumerate(hits(response), start + 1):
+        assert channels(hit) == [{"name": "original", "rank": rank, "score": hit["_score"]}]
+
+
 def refusal(request: Callable[[], object]) -> dict[str, Any]:
     """The error of a request that the node refuses as the client's fault; empty if it answers."""
     try:

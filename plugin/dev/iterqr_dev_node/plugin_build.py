@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,12 +45,14 @@ def build_plugin(
     with FileLock(target.parent.parent / f".{version}.lock"):
         if not force and is_fresh(target, _sources(folder)):
             return target
+        started_ns = time.time_ns()
         run = run_maven(folder, ["-q", f"-Dopensearch.version={version}", "-DskipTests", "package"], on_progress)
         if run.returncode:
             raise MavenError(f"Maven could not build the plugin for OpenSearch {version}\n{error_lines(run)}")
         if not target.is_file():
             raise MavenError(f"Maven built no {target}")
-        target.touch()  # fresh although Maven may have left it as it was
+        # As old as the sources it was built from: one that was edited during the build is newer.
+        os.utime(target, ns=(started_ns, started_ns))
     return target
 
 

@@ -10,6 +10,7 @@ from support.fusion_oracle import Window, channel_windows, fused_scores
 from support.plugin_search import (
     PluginSearch,
     Response,
+    assert_plain_hits,
     channel_names,
     channels,
     facts,
@@ -17,7 +18,6 @@ from support.plugin_search import (
     ids,
     match,
     outcome,
-    untagged,
 )
 
 pytestmark = pytest.mark.node
@@ -156,11 +156,7 @@ def test_without_rewrites_the_plain_hits_come_tagged(plugin: PluginSearch) -> No
     response = plugin.search(body)
     plain = plugin.plain(body)
     assert outcome(response) == "no_rewrites"
-    assert [untagged(hit) for hit in hits(response)] == hits(plain)
-    assert [channels(hit) for hit in hits(response)] == [
-        [{"name": "original", "rank": rank, "score": pytest.approx(hit["_score"])}]
-        for rank, hit in enumerate(hits(plain), 1)
-    ]
+    assert_plain_hits(response, plain)
 
 
 def test_documents_of_no_channel_are_not_returned(plugin: PluginSearch) -> None:

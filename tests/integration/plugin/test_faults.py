@@ -18,7 +18,18 @@ import pytest
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from support.broken_endpoints import GARBAGE, HTTP_1, nobody_listens, speaks
 from support.dish_catalog import REWRITES, TYPO
-from support.plugin_search import Body, PluginSearch, eventually, hits, match, outcome, refusal, without_ext
+from support.plugin_search import (
+    Body,
+    PluginSearch,
+    assert_plain_hits,
+    eventually,
+    hits,
+    match,
+    outcome,
+    refusal,
+    untagged,
+    without_ext,
+)
 from support.rewrite_server import rewrite_server_process
 from support.scripted_service import answers, fails, reply, scripted_service
 
@@ -28,6 +39,9 @@ BODY = {"query": match(TYPO), "size": 20, "aggs": {"groups": {"terms": {"field":
 BUDGET_MS = 300
 TRIES = 7
 
+# Whether the connection breaks before a call is sent on it or after is up to the sockets.
+NO_GRPC = "unavailable or bad_reply"
+
 
 @pytest.fixture
 def hasty(plugin: PluginSearch) -> PluginSearch:
@@ -36,20 +50,21 @@ def hasty(plugin: PluginSearch) -> PluginSearch:
 
 
 def assert_plain_in_time(plugin: PluginSearch, expected: str, body: Body = BODY) -> None:
+    names = expected.split(" or ")
     plain = plugin.plain(body)
-    counted = plugin.counted(expected)
+    counted = sum(plugin.counted(name) for name in names)
     took_ms = []
     for _ in range(TRIES):
         start = time.perf_counter()
         response = plugin.search(body)
         took_ms.append((time.perf_counter() - start) * 1000)
-        assert outcome(response) == expected
-        assert hits(response) == hits(plain)
+        assert outcome(response) in names
+        assert_plain_hits(response, plain)
         assert response["hits"]["total"] == plain["hits"]["total"]
         assert response["aggregations"] == plain["aggregations"]
     assert min(took_ms) <= BUDGET_MS + 20, took_ms
     assert statistics.median(took_ms) <= BUDGET_MS + 80, took_ms
-    assert plugin.counted(expected) == counted + TRIES
+    assert sum(plugin.counted(name) for name in names) == counted + TRIES
 
 
 @pytest.mark.parametrize(
@@ -58,9 +73,9 @@ def assert_plain_in_time(plugin: PluginSearch, expected: str, body: Body = BODY)
         pytest.param(nobody_listens, "unavailable", id="nobody listens"),
         pytest.param(lambda: speaks(b"", then_closes=True), "unavailable", id="hangs up"),
         pytest.param(lambda: speaks(b"", then_closes=False), "timeout", id="takes the call and is silent"),
-        pytest.param(lambda: speaks(GARBAGE, then_closes=True), "unavailable", id="garbage, hangs up"),
-        pytest.param(lambda: speaks(GARBAGE, then_closes=False), "unavailable", id="garbage, stays"),
-        pytest.param(lambda: speaks(HTTP_1, then_closes=True), "unavailable", id="speaks HTTP/1.1"),
+        pytest.param(lambda: speaks(GARBAGE, then_closes=True), NO_GRPC, id="garbage, hangs up"),
+        pytest.param(lambda: speaks(GARBAGE, then_closes=False), NO_GRPC, id="garbage, stays"),
+        pytest.param(lambda: speaks(HTTP_1, then_closes=True), NO_GRPC, id="speaks HTTP/1.1"),
     ],
 )
 def test_no_rewrite_server_at_the_endpoint(
@@ -141,7 +156,7 @@ def test_a_reply_that_breaks_the_contract(plugin: PluginSearch, name: str) -> No
         counted = plugin.counted("bad_reply")
         response = plugin.search(BODY)
         assert outcome(response) == "bad_reply"
-        assert hits(response) == hits(plugin.plain(BODY))
+        assert_plain_hits(response, plugin.plain(BODY))
         assert plugin.counted("bad_reply") == counted + 1
 
 
@@ -162,7 +177,7 @@ def test_the_server_answers_with_an_error(plugin: PluginSearch, code: grpc.Statu
         counted = plugin.counted(expected)
         response = plugin.search(BODY)
         assert outcome(response) == expected
-        assert hits(response) == hits(plugin.plain(BODY))
+        assert_plain_hits(response, plugin.plain(BODY))
         assert plugin.counted(expected) == counted + 1
 
 
@@ -170,7 +185,7 @@ def test_a_query_over_the_limit_is_searched_plainly(plugin: PluginSearch) -> Non
     body = {"query": match("pad " * 65 + "x")}
     response = plugin.search(body)
     assert outcome(response) == "rejected"
-    assert hits(response) == hits(plugin.plain(body))
+    assert_plain_hits(response, plugin.plain(body))
 
 
 def test_a_rewrite_that_the_field_cannot_take_leaves_the_original_intact(plugin: PluginSearch) -> None:
@@ -179,7 +194,7 @@ def test_a_rewrite_that_the_field_cannot_take_leaves_the_original_intact(plugin:
         counted = plugin.counted("windows_failed")
         response = plugin.search(body)
         assert outcome(response) == "windows_failed"
-        assert hits(response) == hits(plugin.plain(body))
+        assert_plain_hits(response, plugin.plain(body))
         assert len(hits(response)) == 5
         assert plugin.counted("windows_failed") == counted + 1
 
@@ -208,12 +223,12 @@ def test_half_a_pipeline_does_no_harm(plugin: PluginSearch, half: str) -> None:
     }
     plugin.client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body={half: halves[half]})
     response = plugin.search(BODY, pipeline=name)
-    assert hits(response) == hits(plugin.plain(BODY))
+    assert [untagged(hit) for hit in hits(response)] == hits(plugin.plain(BODY))
 
 
 def test_many_searches_at_once_while_the_server_is_frozen(hasty: PluginSearch) -> None:
     """Waiting searches hold no thread: 40 of them, on a node of few, end together."""
-    plain = hits(hasty.plain(BODY))
+    plain = hasty.plain(BODY)
     with speaks(b"", then_closes=False) as address, hasty.served_by(address):
         lines: list[Body] = []
         for _ in range(40):
@@ -222,5 +237,6 @@ def test_many_searches_at_once_while_the_server_is_frozen(hasty: PluginSearch) -
         responses = hasty.client.msearch(body=lines, params={"max_concurrent_searches": "40"})["responses"]
         took_ms = (time.perf_counter() - start) * 1000
     assert [outcome(response) for response in responses] == ["timeout"] * 40
-    assert all(hits(response) == plain for response in responses)
+    for response in responses:
+        assert_plain_hits(response, plain)
     assert took_ms < BUDGET_MS * 3, "one after the other it would be 12 s"

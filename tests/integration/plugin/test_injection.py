@@ -38,7 +38,7 @@ HOSTILE = (
 
 SHAPES: dict[str, Callable[[str], dict[str, Any]]] = {
     "match": match,
-    "multi_match": lambda text: {"multi_match": {"query": text, "fields": ["title", "description"]}},
+    "multi_match": lambda text: {"multi_match": {"query": text, "fields": ["title^2"]}},
     "query_string": lambda text: {"query_string": {"query": text, "default_field": "title"}},
     "simple_query_string": lambda text: {"simple_query_string": {"query": text, "fields": ["title"]}},
     "simple_query_string with few operators": lambda text: {
@@ -56,15 +56,23 @@ def odd_index(plugin: PluginSearch) -> str:
     return index
 
 
+@pytest.fixture(scope="module")
+def wide(plugin: PluginSearch) -> str:
+    """A pipeline whose windows and pages take the whole index."""
+    return plugin.create_pipeline({"window_size": 100})
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_rewrite_is_searched_for_as_words(plugin: PluginSearch, odd_index: str, shape: str, text: str) -> None:
+def test_a_rewrite_is_searched_for_as_words(
+    plugin: PluginSearch, odd_index: str, wide: str, shape: str, text: str
+) -> None:
     """Whatever a rewrite says, its channel retrieves what a match query for the same words does."""
     with scripted_service(answers(text)) as service, plugin.served_by(service.address):
-        response = plugin.search({"query": SHAPES[shape](TYPO), "size": 50}, index=odd_index)
+        response = plugin.search({"query": SHAPES[shape](TYPO), "size": 100}, index=odd_index, pipeline=wide)
     assert outcome(response) == "fused"
     assert [rewrite["text"] for rewrite in facts(response)["rewrites"]] == [text]
-    words = plugin.plain({"query": match(text), "size": 50}, index=odd_index)
+    words = plugin.plain({"query": match(text), "size": 100}, index=odd_index)
     retrieved = {hit["_id"] for hit in hits(response) if text in channel_names(hit)}
     assert retrieved == set(ids(words))
     assert facts(response)["rewrites"][0]["retrieved"] == len(retrieved)

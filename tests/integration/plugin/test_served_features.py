@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.dish_catalog import BOTH, NOODLES, REWRITE_ONLY, REWRITES, TYPO, index_dishes
+from support.dish_catalog import BOTH, NOODLES, ORIGINAL_ONLY, REWRITE_ONLY, REWRITES, TYPO, index_dishes
 from support.fusion_oracle import channel_windows
 from support.plugin_search import PluginSearch, channel_names, facts, hits, ids, match, outcome, untagged
 
@@ -44,11 +44,11 @@ def test_highlights_come_from_the_query_that_retrieved_the_hit(plugin: PluginSea
     response = plugin.search({"query": match(TYPO), "highlight": {"fields": {"title": {}}}, "size": 40})
     for hit in from_rewrites_only(response):
         assert "<em>thai</em>" in hit["highlight"]["title"][0] or "<em>noodles</em>" in hit["highlight"]["title"][0]
-    original = next(hit for hit in hits(response) if channel_names(hit) == ["original"])
+    original = next(hit for hit in hits(response) if hit["_id"] == f"{ORIGINAL_ONLY}-0")
     assert "<em>pad</em>" in original["highlight"]["title"][0]
 
 
-@pytest.mark.parametrize("source", [False, ["title"], {"includes": ["title", "price"], "excludes": ["price"]}])
+@pytest.mark.parametrize("source", [False, ["title"], {"includes": ["title", "price"], "excludes": ["pri*"]}])
 def test_source_filtering_holds_for_rewrites(plugin: PluginSearch, source: object) -> None:
     response = plugin.search({"query": match(TYPO), "_source": source, "size": 40})
     assert outcome(response) == "fused"
@@ -194,7 +194,7 @@ def test_boosts_hold_for_rewrites(plugin: PluginSearch) -> None:
     response = plugin.search({"query": by_price, "size": 40})
     assert outcome(response) == "fused"
     prices = [hit["_source"]["price"] for hit in hits(response) if channel_names(hit) == ["thai noodles"]]
-    assert len(prices) > 5
+    assert len(prices) >= 5
     assert prices == sorted(prices, reverse=True)
 
 
