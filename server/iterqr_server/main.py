@@ -1,5 +1,245 @@
-"""`iterqr-server`: composition root and command line."""
+"""`iterqr-server`: composition root and command line. The only place that chooses a backend."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from iterqr_server.api.application import Application
+from iterqr_server.api.grpc_server import ListenError
+from iterqr_server.config import ConfigError, ConfigFlags, EngineConfig, Settings
+from iterqr_server.engine.errors import EngineError
+from iterqr_server.engine.interface import GenerationEngine
+from iterqr_server.engine.settings import EngineSettings
+from iterqr_server.hints.interface import HintSource, NoHints
+from iterqr_server.hints.opensearch_source import OpenSearchHints
+from iterqr_server.models.builder import prepare_model
+from iterqr_server.models.errors import ModelError
+from iterqr_server.telemetry.logs import configure_logs
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_ENGINE_FAILED = 70  # EX_SOFTWARE: the supervisor should start the process again
+
+_EXAMPLES = """\
+examples:
+  iterqr-server serve
+  iterqr-server serve --config server.toml --grpc.port 50052 --telemetry.log_level debug
+  iterqr-server serve --hints.url "" --model.name ./Qwen2.5-0.5B-Instruct
+  iterqr-server model build
+  iterqr-server config show --config server.toml > effective.toml
+"""
+_SERVE_EXAMPLES = """\
+examples:
+  iterqr-server serve
+  iterqr-server serve --config server.toml
+  iterqr-server serve --grpc.host 0.0.0.0 --hints.url http://opensearch:9200 --hints.catalog_index dishes
+  iterqr-server serve --engine.max_running 32 --rewrite.default_deadline_ms 500
+
+The server is ready when grpc.health.v1 says SERVING; the first start downloads and builds the model. SIGTERM drains.
+Exit codes: 0 stopped, 1 could not start, 2 wrong configuration, 70 the engine failed (start the process again).
+"""
+_BUILD_EXAMPLES = """\
+examples:
+  iterqr-server model build
+  iterqr-server model build --name Qwen/Qwen2.5-1.5B-Instruct
+  iterqr-server model build --name ./model.gguf
+
+Downloads and builds the model into the cache (ITERQR_CACHE, default ~/.cache/iterqr) ahead of serving. An interrupted
+download goes on where it stopped. The last line printed is the folder of the built model.
+"""
+_SHOW_EXAMPLES = """\
+examples:
+  iterqr-server config show
+  iterqr-server config show --config server.toml --grpc.port 50052
+"""
 
 
 def main() -> None:
     """Entry point."""
+    parser, commands = _parser()
+    arguments = parser.parse_args()
+    try:
+        sys.exit(commands[arguments.command](arguments))
+    except ConfigError as error:
+        _complain(error)
+        sys.exit(EXIT_USAGE)
+    except (ModelError, EngineError, ListenError) as error:
+        _complain(error)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
+    """Returns the configured backend's engine, not started yet.
+
+    Raises:
+        ConfigError: the backend is not available.
+        ModelError: the folder is not a model that the backend runs.
+    """
+    check_backend(config)
+    from iterqr_server.backends import onnxruntime  # noqa: PLC0415 - only the chosen backend's library is loaded
+
+    settings = EngineSettings(
+        max_running=config.max_running,
+        max_waiting=config.max_waiting,
+        arena_positions=config.arena_positions,
+        max_step_rows=config.max_step_rows,
+        threads=config.threads,
+    )
+    return onnxruntime.create_engine(model_folder, settings)
+
+
+def check_backend(config: EngineConfig) -> None:
+    """Raises ConfigError if the backend is one that this version cannot run."""
+    if config.backend == "tensorrt_llm":
+        raise ConfigError(
+            "engine.backend: tensorrt_llm is not available in this version; use onnxruntime, which needs no GPU"
+        )
+
+
+def hint_source(settings: Settings) -> HintSource:
+    """Returns the configured source of hints."""
+    return OpenSearchHints(settings.hints) if settings.hints.url else NoHints()
+
+
+async def serve(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT, or until the engine fails. Returns the process's exit code.
+
+    Raises:
+        ListenError: an address cannot be used.
+        ModelError: the model cannot be found, downloaded or built.
+        EngineError: the model does not load.
+    """
+
+    async def open_configured_engine() -> GenerationEngine:
+        _log.info("preparing_model", name=settings.model.name)
+        folder = await _in_daemon_thread(
+            lambda: prepare_model(settings.model.name, show_progress=sys.stderr.isatty())  # the log stays JSON
+        )
+        _log.info("loading_model", folder=str(folder))
+        return open_engine(settings.engine, folder)
+
+    application = Application(settings, open_configured_engine, hint_source(settings))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    failing = asyncio.create_task(application.failed())
+    serving: asyncio.Task[None] | None = None
+    try:
+        await application.listen()
+        serving = asyncio.create_task(application.serve())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+            await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+        return EXIT_ENGINE_FAILED if failing.done() else 0
+    finally:
+        unfinished = [task for task in (stopping, failing, serving) if task and not task.done()]
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        await application.stop()
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Namespace], int]]]:
+    parser = _new_parser("iterqr-server", "Rewrites search queries with a language model, over gRPC.", _EXAMPLES)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('iterqr-server')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve_parser = _add(commands, "serve", "run the server", _SERVE_EXAMPLES)
+    serve_flags = ConfigFlags(serve_parser)
+    serve_parser.set_defaults(command="serve")
+
+    model = _add(commands, "model", "download and build models", _BUILD_EXAMPLES)
+    model_commands = model.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    build_parser = _add(model_commands, "build", "download and build a model ahead of serving", _BUILD_EXAMPLES)
+    default_name = Settings().model.name
+    build_parser.add_argument(
+        "--name", default=default_name, help=f"name, local folder or file, or hub id (default: {default_name})"
+    )
+    build_parser.set_defaults(command="model build")
+
+    config = _add(commands, "config", "look at the configuration", _SHOW_EXAMPLES)
+    config_commands = config.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    show_parser = _add(config_commands, "show", "print the configuration that serve would use", _SHOW_EXAMPLES)
+    show_flags = ConfigFlags(show_parser)
+    show_parser.set_defaults(command="config show")
+
+    return parser, {
+        "serve": lambda arguments: _run_serve(serve_flags.settings(arguments)),
+        "model build": _run_model_build,
+        "config show": lambda arguments: _run_config_show(show_flags.settings(arguments)),
+    }
+
+
+def _new_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        name, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    description: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _run_serve(settings: Settings) -> int:
+    check_backend(settings.engine)
+    configure_logs(settings.telemetry.log_level)
+    return asyncio.run(serve(settings))
+
+
+def _run_model_build(arguments: argparse.Namespace) -> int:
+    print(prepare_model(arguments.name))
+    return 0
+
+
+def _run_config_show(settings: Settings) -> int:
+    print(settings.to_toml(), end="")
+    return 0
+
+
+def _complain(error: Exception) -> None:
+    for line in str(error).splitlines():
+        print(f"iterqr-server: {line}", file=sys.stderr)
+
+
+async def _in_daemon_thread(function: Callable[[], T]) -> T:
+    """Runs a blocking function on a thread that a stop need not wait for: downloads go on where they stopped."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="model", daemon=True).start()
+    return await asyncio.wrap_future(future)
