@@ -40,6 +40,7 @@ final class ServerChannel {
   private final Endpoint endpoint;
   private final ManagedChannel channel;
   private final AtomicLong lastReconnectNanos = new AtomicLong(System.nanoTime());
+  private final ClientCall<byte[], byte[]> healthCheck;
 
   ServerChannel(Endpoint endpoint, EventLoopGroup eventLoops, Executor executor) {
     this.endpoint = endpoint;
@@ -57,6 +58,7 @@ final class ServerChannel {
             .disableServiceConfigLookUp()
             .userAgent("iterqr-opensearch")
             .build();
+    this.healthCheck = channel.newCall(HEALTH_CHECK, CallOptions.DEFAULT.withWaitForReady());
   }
 
   Endpoint endpoint() {
@@ -76,7 +78,8 @@ final class ServerChannel {
 
   /**
    * Connects and asks for the server's health, whenever it is there: a first call pays one to two
-   * seconds for class loading, which no search's budget has. The answer does not matter.
+   * seconds for class loading, which no search's budget has. The answer does not matter. Called
+   * once.
    */
   void warmUp() {
     try {
@@ -85,23 +88,26 @@ final class ServerChannel {
     } catch (InvalidProtocolBufferException e) {
       logger.debug("warm-up", e);
     }
-    ClientCall<byte[], byte[]> call =
-        channel.newCall(HEALTH_CHECK, CallOptions.DEFAULT.withWaitForReady());
-    call.start(
-        new ClientCall.Listener<>() {
-          @Override
-          public void onClose(Status status, Metadata trailers) {
-            logger.debug("rewrite server [{}] answered warm-up: {}", endpoint, status.getCode());
-          }
-        },
-        new Metadata());
-    call.request(1);
-    call.sendMessage(new byte[0]);
-    call.halfClose();
+    try {
+      healthCheck.start(
+          new ClientCall.Listener<>() {
+            @Override
+            public void onClose(Status status, Metadata trailers) {
+              logger.debug("rewrite server [{}] answered warm-up: {}", endpoint, status.getCode());
+            }
+          },
+          new Metadata());
+      healthCheck.request(1);
+      healthCheck.sendMessage(new byte[0]);
+      healthCheck.halfClose();
+    } catch (IllegalStateException e) {
+      logger.debug("retired before it was warm", e);
+    }
   }
 
   /** Lets calls in flight end; takes no new ones. */
   void retire() {
+    healthCheck.cancel("another server is used", null);
     channel.shutdown();
   }
 

@@ -41,7 +41,7 @@ public enum Outcome {
   SKIPPED_NO_TEXT,
   /** A later page without a valid page token. */
   PAGE_UNPINNED,
-  /** A fault of the plugin itself or of the pipeline's set-up; the node's log has it. */
+  /** A fault of the plugin itself or of the pipeline's set-up. */
   ERROR;
 
   private final String wireName = name().toLowerCase(Locale.ROOT);

@@ -79,7 +79,8 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     try {
       run = start(request, budget);
     } catch (IOException | RuntimeException e) {
-      logger.warn("the search goes on without rewriting", e);
+      logger.warn("the search goes on without rewriting: {}", e.getClass().getName());
+      logger.debug("the search goes on without rewriting", e);
       run = ended(budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);
@@ -141,7 +142,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     try {
       client.get().rewrite(call, ActionListener.wrap(run::rewritesArrived, run::rewritesFailed));
     } catch (RuntimeException e) {
-      logger.warn("the rewrite server could not be called", e);
+      logger.warn("the rewrite server could not be called: {}", e.getClass().getName());
       run.rewritesFailed(e);
     }
   }

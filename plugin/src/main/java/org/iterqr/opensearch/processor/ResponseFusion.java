@@ -89,7 +89,7 @@ final class ResponseFusion {
   /** Starts; the listener is called now or, at the latest, when the budget ends. */
   void start() {
     if (run == null) {
-      logger.warn("the pipeline has [rewrite_channel] but no [query_rewrite] ran before it");
+      logger.debug("the pipeline has [rewrite_channel] but no [query_rewrite] ran before it");
       answerPlain(Outcome.ERROR);
       return;
     }
@@ -258,6 +258,10 @@ final class ResponseFusion {
 
       @Override
       public void onFailure(Exception e) {
+        // Messages may hold query text, which belongs into no log by default.
+        if (onFailure == Outcome.ERROR) {
+          logger.warn("the channel failed: {}", e.getClass().getName());
+        }
         logger.debug("the channel failed", e);
         answerPlain(onFailure);
       }

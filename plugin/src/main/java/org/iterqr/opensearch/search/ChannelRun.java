@@ -184,6 +184,9 @@ public final class ChannelRun {
    * @param taskId of the search on this node
    */
   void searchStarted(SearchRequest request, long taskId) {
+    if (result.isDone()) {
+      return;
+    }
     StartedSearch search =
         new StartedSearch(
             request,
