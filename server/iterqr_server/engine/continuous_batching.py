@@ -221,7 +221,7 @@ class ContinuousBatchingEngine:
                 self._counters.prefix_tokens_reused += len(sequence.prefix_ids)
             sequence.prefix = self._prefixes.acquire(sequence.prefix_ids)
         sequence.lease = self._pool.reserve(sequence.max_own_positions)
-        self._counters.prompt_tokens += len(sequence.prefix_ids) + sequence.suffix_length
+        self._counters.prompt_tokens += sequence.prompt_length
         self._running.append(sequence)
 
     def _postprocess(self, plan: StepPlan, samples: tuple[Sample, ...]) -> None:

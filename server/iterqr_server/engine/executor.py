@@ -8,28 +8,32 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-NO_SLOT = -1  # the slot of a padding row: its K/V are thrown away
-
 
 @dataclass(frozen=True, slots=True)
 class PackedStep:
     """The new tokens of all requests of a step, side by side in one row dimension.
 
-    With R rows, P = `past_positions` and K wanted rows:
+    Everything but attention treats rows alike. Attention works by groups: up to Q rows of one request, which read the
+    L arena slots that hold the request's tokens. With R rows, G groups and K wanted rows:
     - `token_ids` [R] int64; `positions` [R] int64: the token's index in its own request;
-    - `slots` [R] int64: the arena slot that receives the row's K/V, or `NO_SLOT`; no slot occurs twice;
-    - `mask` [R, P + R] bool: what a row attends to: arena slots 0 to P - 1, then the rows of this step;
-      every row sees itself;
+    - `slots` [R] int64: the arena slot that receives the row's K/V, before any row attends;
+    - `group_rows` [G, Q] int64: the rows of each group; `row_places` [R] int64: where a row stands in the flattened
+      `group_rows`; a group of fewer than Q rows repeats its last one;
+    - `group_slots` [G, L] int64: each group's slots in order of position, so that sums come out the same wherever the
+      slots lie; padded at the end;
+    - `mask` [G, Q, L] bool: which of its group's slots a row attends to, itself always among them;
     - `logit_rows` [K] int64: rows whose next-token logits are wanted, in the order wanted; K may be 0.
 
-    R is at least 2: one row alone may run another kernel, and then a request's text would depend on whether it has
-    neighbours.
+    R is even, and so is Q. Kernels take rows in pairs and a single one left over in another way, with other rounding;
+    a request's text would then depend on how many neighbours it has. An odd step repeats its last row.
     """
 
     token_ids: NDArray[np.int64]
     positions: NDArray[np.int64]
     slots: NDArray[np.int64]
-    past_positions: int
+    group_rows: NDArray[np.int64]
+    row_places: NDArray[np.int64]
+    group_slots: NDArray[np.int64]
     mask: NDArray[np.bool_]
     logit_rows: NDArray[np.int64]
 

@@ -26,6 +26,11 @@ class Sequence:
         self.lease: BlockLease | None = None
 
     @property
+    def prompt_length(self) -> int:
+        """Tokens of the whole prompt."""
+        return len(self.prefix_ids) + self.suffix_length
+
+    @property
     def max_own_positions(self) -> int:
         """Positions it may need behind its prefix. The last generated token is never computed."""
         return self.suffix_length + self.max_new_tokens - 1

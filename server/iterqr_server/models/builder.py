@@ -1,0 +1,77 @@
+"""Weights in, a folder that a backend runs out; without torch. Kept in the cache by digest of the weights."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import onnx
+
+from iterqr_server.models.built_model import (
+    DATA_FILE,
+    GRAPH_FILE,
+    LAYOUT_VERSION,
+    TOKENIZER_FILE,
+    BuiltModel,
+    Quantization,
+    read_built_model,
+    write_metadata,
+)
+from iterqr_server.models.cache import cache_folder, make_once, sha256_of
+from iterqr_server.models.external_data import ExternalData
+from iterqr_server.models.graph import GraphBuilder
+from iterqr_server.models.progress import ProgressListener, quiet_unless
+from iterqr_server.models.quantization import WeightFormat
+from iterqr_server.models.store import find_weights
+from iterqr_server.models.weights import Weights, open_weights
+
+DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(4, 32), head=WeightFormat(8, 32))
+_MODEL_ID_DIGITS = 12
+
+
+def prepare_model(name: str, *, show_progress: bool = True) -> Path:
+    """Returns the folder of the built model `name`; downloads and builds what the cache does not have.
+
+    Raises:
+        ModelError: the weights cannot be found, fetched, trusted or built.
+    """
+    with quiet_unless(show_progress) as listener:
+        path = find_weights(name, listener)
+        return build_model(path, name=name, quantization=DEFAULT_QUANTIZATION, listener=listener).folder
+
+
+def build_model(path: Path, *, name: str, quantization: Quantization, listener: ProgressListener) -> BuiltModel:
+    """Builds the weights at `path` (see `find_weights`) into the cache, or finds them built.
+
+    Peak memory is about that of the largest matrix in float32 and its quantized copy.
+
+    Raises:
+        UnsupportedModelError: the weights are not a Qwen2.5 checkpoint, or have parts the builder does not know.
+        BuiltModelError: the folder in the cache is damaged.
+    """
+    weights = open_weights(path)
+    digest = _digest(weights, listener)
+    key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}-l{LAYOUT_VERSION}"
+    stem = path.stem if path.is_file() else path.name
+    model_id = f"{''.join(c if c.isalnum() or c in '.-' else '-' for c in stem)[:64]}-{key}"
+
+    def build(folder: Path) -> None:
+        listener.stage("build model", weights.architecture.layers + 2)
+        with ExternalData(folder / DATA_FILE) as data:
+            graph = GraphBuilder(weights, quantization.body, quantization.head, data)
+            for _part in graph.parts():
+                listener.advance(1)
+        onnx.save(graph.model(), folder / GRAPH_FILE)
+        (folder / TOKENIZER_FILE).write_text(weights.tokenizer_json(), "utf-8")
+        write_metadata(BuiltModel(folder, model_id, name, digest, weights.architecture, quantization))
+
+    return read_built_model(make_once(cache_folder() / "models" / model_id, build))
+
+
+def _digest(weights: Weights, listener: ProgressListener) -> str:
+    """The digest of one file, or of the list of names and digests of several."""
+    listener.stage("check weights", sum(path.stat().st_size for path in weights.files))
+    digests = {path.name: sha256_of(path, listener.advance) for path in weights.files}
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(digests.items())).encode()).hexdigest()

@@ -1,0 +1,89 @@
+"""Block quantization of weight matrices, in the layout of ONNX Runtime's MatMulNBits and GatherBlockQuantized.
+
+Symmetric: a block of consecutive weights of one output row shares one float32 scale, and code c stands for
+(c - 2^(bits - 1)) * scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Shrinking a block's range a little clips its largest weight but places all others better; the candidate with the
+# least squared error is kept. Matters at 4 bits only.
+_RANGES_4_BITS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFormat:
+    """How a matrix is stored: `bits` 4 or 8 in blocks of `block`, or 32 for plain float32."""
+
+    bits: int
+    block: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bits not in (4, 8, 32) or (self.bits != 32 and (self.block < 16 or self.block & (self.block - 1))):
+            raise ValueError(f"bits must be 4, 8 or 32 and block a power of two from 16 on, got {self}")
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether it has codes and scales."""
+        return self.bits != 32
+
+    def __str__(self) -> str:
+        return f"int{self.bits}-block{self.block}" if self.is_quantized else "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedMatrix:
+    """`codes` [rows, blocks, block * bits / 8] uint8, low nibble first; `scales` [rows, blocks] float32."""
+
+    codes: NDArray[np.uint8]
+    scales: NDArray[np.float32]
+
+
+def quantize(matrix: NDArray[np.float32], weight_format: WeightFormat) -> QuantizedMatrix:
+    """Quantizes `matrix` [rows, columns]; the last block of a row is padded with zeros if need be."""
+    bits, block = weight_format.bits, weight_format.block
+    rows, columns = matrix.shape
+    blocks = -(-columns // block)
+    padded = np.zeros((rows, blocks * block), np.float32)
+    padded[:, :columns] = matrix
+    values = padded.reshape(rows, blocks, block)
+    low = -(2 ** (bits - 1))
+    extreme = _extremes(values)
+    best_codes, best_scales, best_error = _round(values, extreme / low, low)
+    for part in _RANGES_4_BITS[1:] if bits == 4 else ():
+        codes, scales, error = _round(values, extreme * (part / low), low)
+        better = error < best_error
+        best_codes[better], best_scales[better], best_error[better] = codes[better], scales[better], error[better]
+    unsigned = (best_codes - low).astype(np.uint8)
+    if bits == 4:
+        unsigned = unsigned[..., 0::2] | (unsigned[..., 1::2] << 4)
+    return QuantizedMatrix(np.ascontiguousarray(unsigned), best_scales)
+
+
+def dequantize(matrix: QuantizedMatrix, weight_format: WeightFormat, columns: int) -> NDArray[np.float32]:
+    """Returns the [rows, columns] that the codes stand for."""
+    codes = matrix.codes
+    if weight_format.bits == 4:
+        codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(*codes.shape[:2], -1)
+    centred = codes.astype(np.float32) - 2 ** (weight_format.bits - 1)
+    return (centred * matrix.scales[..., None]).reshape(codes.shape[0], -1)[:, :columns]
+
+
+def _extremes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight furthest from zero in each block, with its sign: it gets the lowest code, of which there is one more."""
+    top, bottom = values.max(axis=-1), values.min(axis=-1)
+    return np.where(top > -bottom, top, bottom)
+
+
+def _round(
+    values: NDArray[np.float32], scales: NDArray[np.float32], low: int
+) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32]]:
+    divisors = np.where(scales == 0, 1, scales)
+    codes = np.clip(np.rint(values / divisors[..., None]), low, -low - 1)
+    error = np.square(codes * scales[..., None] - values).sum(axis=-1)
+    return codes.astype(np.int16), scales.astype(np.float32), error

@@ -1,0 +1,50 @@
+"""Finds a model's weights: by known name, local folder or file, or hub id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from iterqr_server.models.cache import cache_folder
+from iterqr_server.models.carried import QWEN2_5_CODER_0_5B, fetch
+from iterqr_server.models.errors import ModelDownloadError, ModelNotFoundError
+from iterqr_server.models.progress import ProgressListener
+
+KNOWN_MODELS = {"qwen2.5-coder-0.5b-instruct": QWEN2_5_CODER_0_5B}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILES = ["config.json", "tokenizer.json", "*.safetensors"]
+
+
+def find_weights(name: str, listener: ProgressListener) -> Path:
+    """Returns a .gguf file or a folder with safetensors files, downloaded first if need be.
+
+    A path that exists wins over a hub id of the same spelling. Hub downloads go where the hub's own client keeps them
+    (HF_HOME), resume, and are checked by it.
+
+    Raises:
+        ModelNotFoundError: `name` is none of the three.
+        ModelDownloadError: the download failed; the next try goes on where it stopped.
+        ModelDigestError: the bytes are not the published ones.
+    """
+    if carried := KNOWN_MODELS.get(name):
+        return fetch(carried, cache_folder() / "weights", listener)
+    path = Path(name).expanduser()
+    if path.exists():
+        return path.resolve()
+    if name.count("/") == 1 and _HUB_ID.fullmatch(name) and not name.startswith("."):
+        return _from_hub(name)
+    known = ", ".join(KNOWN_MODELS)
+    raise ModelNotFoundError(f"model.name: {name!r} is no known model ({known}), no file or folder, and no hub id")
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
+    except RepositoryNotFoundError as error:
+        raise ModelNotFoundError(f"model.name: the hub has no model {name!r}, or it needs a token") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelDownloadError(f"model.name: {name!r} could not be downloaded from the hub: {first_line}") from error
