@@ -8,7 +8,7 @@
 
 It is the real `ContinuousBatchingEngine` (queue, scheduler, arena, prefix cache, streams) over `PredictableExecutor`,
 which generates one byte a token. The executor keeps token ids where a model keeps K/V and reads each row's prompt back
-through the step's mask, so a wrong mask, slot or position fails the step instead of passing unseen.
+through the step's groups and masks, so a wrong mask, slot or position fails the step instead of passing unseen.
 
 Time is in the test's hands:
 
@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from iterqr_proto.rewrite_format import Segment
 from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
-from iterqr_server.engine.executor import NO_SLOT, PackedStep
+from iterqr_server.engine.executor import PackedStep
 from iterqr_server.engine.settings import EngineSettings
 from numpy.typing import NDArray
 
@@ -141,15 +141,15 @@ class PredictableExecutor:
         if self._before_step is not None:
             self._before_step(step)
         _check_shapes(step)
-        written = step.slots[step.slots != NO_SLOT]
-        assert len(set(written.tolist())) == written.size, "two rows write to one slot"
+        for slot in set(step.slots.tolist()):
+            rows = np.flatnonzero(step.slots == slot)
+            assert len({(step.token_ids[r], step.positions[r]) for r in rows}) == 1, "two tokens write to one slot"
+        self._tokens[step.slots] = step.token_ids
+        self._positions[step.slots] = step.positions
+        seen = [self._visible(step, row) for row in range(step.token_ids.size)]
         logits = np.zeros((step.logit_rows.size, VOCABULARY), np.float32)
-        seen = [self._visible(step, row) for row in range(step.token_ids.size) if step.slots[row] != NO_SLOT]
         for index, row in enumerate(step.logit_rows.tolist()):
             logits[index, self._next_token(seen[row])] = 20.0
-        kept = step.slots != NO_SLOT
-        self._tokens[written] = step.token_ids[kept]
-        self._positions[written] = step.positions[kept]
         return logits
 
     def close(self) -> None:
@@ -157,17 +157,13 @@ class PredictableExecutor:
         self.closed = True
 
     def _visible(self, step: PackedStep, row: int) -> list[int]:
-        """The tokens a row attends to, itself included, which must be its request's from first to last."""
-        past = np.flatnonzero(step.mask[row, : step.past_positions])
-        new = np.flatnonzero(step.mask[row, step.past_positions :])
-        positions = np.concatenate([self._positions[past], step.positions[new]])
-        tokens = np.concatenate([self._tokens[past], step.token_ids[new]])
-        order = np.argsort(positions)
-        expected = np.arange(step.positions[row] + 1)
-        assert np.array_equal(positions[order], expected), f"row {row} sees positions {sorted(positions.tolist())}"
-        assert tokens[order][-1] == step.token_ids[row], "a row's last visible token is another one's"
-        visible: list[int] = tokens[order].tolist()
-        return visible
+        """The tokens a row attends to, itself included, which must be its request's, in order from the first."""
+        group, place = divmod(int(step.row_places[row]), step.group_rows.shape[1])
+        slots = step.group_slots[group][step.mask[group, place]]
+        positions, visible = self._positions[slots].tolist(), self._tokens[slots].tolist()
+        assert positions == list(range(step.positions[row] + 1)), f"row {row} sees positions {positions}"
+        assert slots[-1] == step.slots[row], "a row does not see itself last"
+        return [int(token) for token in visible]
 
     def _next_token(self, token_ids: list[int]) -> int:
         turn = self._tokenizer.encode([Segment(ASSISTANT)])
@@ -182,9 +178,12 @@ class PredictableExecutor:
 
 def _check_shapes(step: PackedStep) -> None:
     rows = step.token_ids.size
-    assert rows >= 2, "a step of one row"
-    assert step.positions.shape == step.slots.shape == (rows,)
-    assert step.mask.shape == (rows, step.past_positions + rows)
+    groups, size = step.group_rows.shape
+    assert rows % 2 == size % 2 == 0, "an odd number of rows"
+    assert step.positions.shape == step.slots.shape == step.row_places.shape == (rows,)
+    assert step.group_slots.shape[0] == groups
+    assert step.mask.shape == (groups, size, step.group_slots.shape[1])
+    assert np.array_equal(step.token_ids[step.group_rows.ravel()[step.row_places]], step.token_ids)
     assert all(0 <= row < rows for row in step.logit_rows.tolist())
 
 

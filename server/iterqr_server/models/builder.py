@@ -18,11 +18,12 @@ from iterqr_server.models.built_model import (
     write_metadata,
 )
 from iterqr_server.models.cache import cache_folder, make_once, sha256_of
+from iterqr_server.models.errors import ModelDigestError
 from iterqr_server.models.external_data import ExternalData
 from iterqr_server.models.graph import GraphBuilder
 from iterqr_server.models.progress import ProgressListener, quiet_unless
 from iterqr_server.models.quantization import WeightFormat
-from iterqr_server.models.store import find_weights
+from iterqr_server.models.store import FoundWeights, find_weights
 from iterqr_server.models.weights import Weights, open_weights
 
 DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(4, 32), head=WeightFormat(8, 32))
@@ -36,26 +37,33 @@ def prepare_model(name: str, *, show_progress: bool = True) -> Path:
         ModelError: the weights cannot be found, fetched, trusted or built.
     """
     with quiet_unless(show_progress) as listener:
-        path = find_weights(name, listener)
-        return build_model(path, name=name, quantization=DEFAULT_QUANTIZATION, listener=listener).folder
+        found = find_weights(name, listener)
+        return build_model(found, name=name, quantization=DEFAULT_QUANTIZATION, listener=listener).folder
 
 
-def build_model(path: Path, *, name: str, quantization: Quantization, listener: ProgressListener) -> BuiltModel:
-    """Builds the weights at `path` (see `find_weights`) into the cache, or finds them built.
+def build_model(
+    found: FoundWeights, *, name: str, quantization: Quantization, listener: ProgressListener
+) -> BuiltModel:
+    """Builds weights into the cache, or finds them built.
 
+    A published digest names the build, so that a start need not read the weights; it is checked before they are built.
     Peak memory is about that of the largest matrix in float32 and its quantized copy.
 
     Raises:
+        ModelDigestError: the file is not the published one.
         UnsupportedModelError: the weights are not a Qwen2.5 checkpoint, or have parts the builder does not know.
         BuiltModelError: the folder in the cache is damaged.
     """
+    path = found.path
     weights = open_weights(path)
-    digest = _digest(weights, listener)
+    digest = found.sha256 or _digest(weights, listener)
     key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}-l{LAYOUT_VERSION}"
     stem = path.stem if path.is_file() else path.name
     model_id = f"{''.join(c if c.isalnum() or c in '.-' else '-' for c in stem)[:64]}-{key}"
 
     def build(folder: Path) -> None:
+        if found.sha256 and (actual := _digest(weights, listener)) != found.sha256:
+            raise ModelDigestError(f"{path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again")
         listener.stage("build model", weights.architecture.layers + 2)
         with ExternalData(folder / DATA_FILE) as data:
             graph = GraphBuilder(weights, quantization.body, quantization.head, data)

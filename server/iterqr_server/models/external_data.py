@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import onnx
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class ExternalData:
             tensor.external_data.add(key=key, value=str(value))
         return tensor
 
-    def __enter__(self) -> ExternalData:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

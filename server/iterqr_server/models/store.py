@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -18,8 +19,16 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILES = ["config.json", "tokenizer.json", "*.safetensors"]
 
 
-def find_weights(name: str, listener: ProgressListener) -> Path:
-    """Returns a .gguf file or a folder with safetensors files, downloaded first if need be.
+@dataclass(frozen=True, slots=True)
+class FoundWeights:
+    """A .gguf file or a folder with safetensors files. `sha256` is the file's published digest, where there is one."""
+
+    path: Path
+    sha256: str | None = None
+
+
+def find_weights(name: str, listener: ProgressListener) -> FoundWeights:
+    """Returns the weights, downloaded first if need be.
 
     A path that exists wins over a hub id of the same spelling. Hub downloads go where the hub's own client keeps them
     (HF_HOME), resume, and are checked by it.
@@ -30,12 +39,12 @@ def find_weights(name: str, listener: ProgressListener) -> Path:
         ModelDigestError: the bytes are not the published ones.
     """
     if carried := KNOWN_MODELS.get(name):
-        return fetch(carried, cache_folder() / "weights", listener)
+        return FoundWeights(fetch(carried, cache_folder() / "weights", listener), carried.sha256)
     path = Path(name).expanduser()
     if path.exists():
-        return path.resolve()
+        return FoundWeights(path.resolve())
     if name.count("/") == 1 and _HUB_ID.fullmatch(name) and not name.startswith("."):
-        return _from_hub(name)
+        return FoundWeights(_from_hub(name))
     known = ", ".join(KNOWN_MODELS)
     raise ModelNotFoundError(f"model.name: {name!r} is no known model ({known}), no file or folder, and no hub id")
 
