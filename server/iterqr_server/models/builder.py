@@ -24,7 +24,7 @@ from iterqr_server.models.graph import GraphBuilder
 from iterqr_server.models.progress import ProgressListener, quiet_unless
 from iterqr_server.models.quantization import WeightFormat
 from iterqr_server.models.store import FoundWeights, find_weights
-from iterqr_server.models.weights import Weights, open_weights
+from iterqr_server.models.weights import open_weights, weight_files
 
 DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(4, 32), head=WeightFormat(8, 32))
 _MODEL_ID_DIGITS = 12
@@ -55,15 +55,15 @@ def build_model(
         BuiltModelError: the folder in the cache is damaged.
     """
     path = found.path
-    weights = open_weights(path)
-    digest = found.sha256 or _digest(weights, listener)
+    digest = found.sha256 or _digest(path, listener)
     key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}-l{LAYOUT_VERSION}"
     stem = path.stem if path.is_file() else path.name
     model_id = f"{''.join(c if c.isalnum() or c in '.-' else '-' for c in stem)[:64]}-{key}"
 
     def build(folder: Path) -> None:
-        if found.sha256 and (actual := _digest(weights, listener)) != found.sha256:
+        if found.sha256 and (actual := _digest(path, listener)) != found.sha256:
             raise ModelDigestError(f"{path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again")
+        weights = open_weights(path)
         listener.stage("build model", weights.architecture.layers + 2)
         with ExternalData(folder / DATA_FILE) as data:
             graph = GraphBuilder(weights, quantization.body, quantization.head, data)
@@ -76,10 +76,11 @@ def build_model(
     return read_built_model(make_once(cache_folder() / "models" / model_id, build))
 
 
-def _digest(weights: Weights, listener: ProgressListener) -> str:
+def _digest(path: Path, listener: ProgressListener) -> str:
     """The digest of one file, or of the list of names and digests of several."""
-    listener.stage("check weights", sum(path.stat().st_size for path in weights.files))
-    digests = {path.name: sha256_of(path, listener.advance) for path in weights.files}
+    files = weight_files(path)
+    listener.stage("check weights", sum(file.stat().st_size for file in files))
+    digests = {file.name: sha256_of(file, listener.advance) for file in files}
     if len(digests) == 1:
         return next(iter(digests.values()))
     return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(digests.items())).encode()).hexdigest()

@@ -27,11 +27,6 @@ class Weights(Protocol):
         ...
 
     @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that the built model depends on, in a fixed order."""
-        ...
-
-    @property
     def has_own_head(self) -> bool:
         """Whether `lm_head.weight` exists; otherwise the embedding table stands for it (tied)."""
         ...
@@ -84,7 +79,7 @@ class GgufWeights:
         except ValueError as error:
             raise UnsupportedModelError(f"{path}: not a GGUF file: {error}") from error
         self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
-        self.files = (path,)
+        self._path = path
         kind = self._field("general.architecture")
         if kind != "qwen2":
             raise UnsupportedModelError(f"{path}: architecture is {kind!r}; only 'qwen2' is supported")
@@ -111,7 +106,7 @@ class GgufWeights:
     def _field(self, key: str) -> Any:  # noqa: ANN401 - whatever the file holds
         value = self._optional(key)
         if value is None:
-            raise UnsupportedModelError(f"{self.files[0]}: metadata key {key!r} is missing")
+            raise UnsupportedModelError(f"{self._path}: metadata key {key!r} is missing")
         return value
 
     @property
@@ -123,19 +118,19 @@ class GgufWeights:
         """See `Weights`."""
         tensor = self._tensors.get(_gguf_name(name))
         if tensor is None:
-            raise UnsupportedModelError(f"{self.files[0]}: tensor {_gguf_name(name)!r} is missing")
+            raise UnsupportedModelError(f"{self._path}: tensor {_gguf_name(name)!r} is missing")
         try:
             values = gguf.dequantize(tensor.data, tensor.tensor_type)
         except NotImplementedError as error:
             kind = tensor.tensor_type.name
-            raise UnsupportedModelError(f"{self.files[0]}: {name}: cannot read quantization {kind}") from error
+            raise UnsupportedModelError(f"{self._path}: {name}: cannot read quantization {kind}") from error
         return values.astype(np.float32, copy=False)
 
     def tokenizer_json(self) -> str:
         """See `Weights`."""
         model, pre = self._field("tokenizer.ggml.model"), self._field("tokenizer.ggml.pre")
         if (model, pre) != ("gpt2", "qwen2"):
-            raise UnsupportedModelError(f"{self.files[0]}: tokenizer {model}/{pre}; only gpt2/qwen2 is supported")
+            raise UnsupportedModelError(f"{self._path}: tokenizer {model}/{pre}; only gpt2/qwen2 is supported")
         return tokenizer_from_gguf(
             tokens=self._field("tokenizer.ggml.tokens"),
             kinds=self._field("tokenizer.ggml.token_type"),
@@ -149,11 +144,7 @@ class SafetensorsWeights:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         config = _read_json(folder / "config.json")
-        shards = sorted(folder.glob("*.safetensors"))
-        if not shards:
-            raise UnsupportedModelError(f"{folder}: holds no .safetensors file")
-        self.files = (folder / "config.json", folder / "tokenizer.json", *shards)
-        self._open = [safe_open(shard, framework="numpy") for shard in shards]
+        self._open = [safe_open(shard, framework="numpy") for shard in _shards(folder)]
         self._shard_of = {name: shard for shard in self._open for name in shard.keys()}  # noqa: SIM118 - not a dict
         self._tied = bool(config.get("tie_word_embeddings", False))
         self.architecture = _architecture_of_config(config, folder)
@@ -216,6 +207,28 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UnsupportedModelError(f"{path}: must be a JSON object")
     return loaded
+
+
+def _shards(folder: Path) -> list[Path]:
+    shards = sorted(folder.glob("*.safetensors"))
+    if not shards:
+        raise UnsupportedModelError(f"{folder}: holds no .safetensors file")
+    return shards
+
+
+def weight_files(path: Path) -> tuple[Path, ...]:
+    """Returns every file that a model built from `path` depends on, in a fixed order.
+
+    Raises:
+        UnsupportedModelError: a folder that lacks one of them.
+    """
+    if not path.is_dir():
+        return (path,)
+    files = (path / "config.json", path / "tokenizer.json", *_shards(path))
+    for file in files:
+        if not file.is_file():
+            raise UnsupportedModelError(f"{file}: is missing")
+    return files
 
 
 def open_weights(path: Path) -> Weights:
