@@ -13,14 +13,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 from iterqr_benchmarks.catalog import Catalog, Dish, load_ingredients
 from iterqr_benchmarks.catalog.vocabulary import load_cuisines
 from iterqr_benchmarks.misspelling import common_misspelling
 from iterqr_benchmarks.queries import load_queries, normalized
 
-SEARCHES_PER_REGION = 4_000
-CLIENTS_PER_REGION = 900
+SEARCHES_PER_REGION = 3_000
+CLIENTS_PER_REGION = 800
 MIN_CLIENTS = 3  # fewer distinct clients could give a person away
 MAX_TITLES = 8
 _CLICKS_PER_SEARCH = (0, 1, 1, 1, 2, 2, 3)
@@ -54,7 +55,7 @@ class HintDocument:
     @property
     def document_id(self) -> str:
         """Identifies it in the index: one document per region and query."""
-        return f"{self.region}/{normalized(self.query)}"
+        return f"{self.region}/{self.query}"
 
     def document(self) -> dict[str, object]:
         """Returns it as the hints index holds it."""
@@ -81,13 +82,13 @@ def click_history(catalog: Catalog, seed: int = 20260101) -> tuple[HintDocument,
 
 def _simulate(rng: random.Random, dishes: tuple[Dish, ...], unseen: set[str]) -> Iterable[tuple[str, str, int]]:
     """Yields (query, clicked title, client number)."""
-    orders = [dish.orders for dish in dishes]
-    activity = [1 / rank**0.5 for rank in range(1, CLIENTS_PER_REGION + 1)]
+    orders = list(accumulate(dish.orders for dish in dishes))
+    activity = list(accumulate(1 / rank**0.5 for rank in range(1, CLIENTS_PER_REGION + 1)))
     clients = range(CLIENTS_PER_REGION)
     answers_by_text: dict[str, list[Dish]] = {}
     for _ in range(SEARCHES_PER_REGION):
-        (wanted,) = rng.choices(dishes, orders)
-        (client,) = rng.choices(clients, activity)
+        (wanted,) = rng.choices(dishes, cum_weights=orders)
+        (client,) = rng.choices(clients, cum_weights=activity)
         naming = _name(rng, wanted)
         if naming.text not in answers_by_text:
             answers_by_text[naming.text] = [dish for dish in dishes if naming.answers(dish)]
@@ -104,7 +105,7 @@ def _simulate(rng: random.Random, dishes: tuple[Dish, ...], unseen: set[str]) ->
 def _name(rng: random.Random, wanted: Dish) -> _Naming:
     (way,) = rng.choices(list(_NAMING_WEIGHTS), list(_NAMING_WEIGHTS.values()))
     name = wanted.base_dish.replace("-", " ")
-    cuisine = wanted.cuisine.lower()
+    cuisine = wanted.cuisine.lower().split(" & ")[0]
     main = wanted.ingredients[0]
     match way:
         case "title":
@@ -118,13 +119,13 @@ def _name(rng: random.Random, wanted: Dish) -> _Naming:
             return _Naming(
                 f"{main} {name}", lambda dish: dish.base_dish == wanted.base_dish and main in dish.ingredients
             )
-        case "diet" if diets := sorted(_named_diets(wanted)):
+        case "diet" if diets := sorted(_named_diets(wanted.ingredients)):
             diet = rng.choice(diets)
             text, own = rng.choice([(f"{diet} {name}", True), (f"{diet} {cuisine}", False)])
             return _Naming(
                 text,
                 lambda dish: (
-                    diet in _named_diets(dish)
+                    diet in _named_diets(dish.ingredients)
                     and (dish.base_dish == wanted.base_dish if own else dish.cuisine == wanted.cuisine)
                 ),
             )
@@ -145,8 +146,9 @@ def _recipe_ingredients() -> dict[str, frozenset[str]]:
     return {recipe.name: frozenset(recipe.ingredients) for cuisine in load_cuisines() for recipe in cuisine.recipes}
 
 
-def _named_diets(dish: Dish) -> frozenset[str]:
-    return load_ingredients().diets(dish.ingredients) & {"vegan", "vegetarian", "gluten-free"}
+@cache
+def _named_diets(ingredients: tuple[str, ...]) -> frozenset[str]:
+    return load_ingredients().diets(ingredients) & {"vegan", "vegetarian", "gluten-free"}
 
 
 def _aggregate(region: str, clicks: Iterable[tuple[str, str, int]]) -> Iterable[HintDocument]:

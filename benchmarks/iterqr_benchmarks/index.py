@@ -76,7 +76,9 @@ def hints_mapping() -> dict[str, Any]:
 def search_body(query: str, region: str, size: int) -> dict[str, Any]:
     """Returns the plain search for the user's text among the dishes of a region.
 
-    The text is a value of `multi_match` and never query syntax.
+    Of the usual shapes it is the one that finds most on the tuning queries without rewrites (nDCG@10 0.53): with any
+    of the words, spelt about so, best in one field. Without fuzziness it is 0.33; asking for most of the words (0.34)
+    leaves over half of the tail queries empty. The text is a value of `multi_match` and never query syntax.
     """
     return {
         "size": size,
@@ -87,8 +89,10 @@ def search_body(query: str, region: str, size: int) -> dict[str, Any]:
                         "multi_match": {
                             "query": query,
                             "type": "best_fields",
-                            "fields": ["title^3", "merchant^2", "cuisine", "ingredients", "tags", "description"],
-                            "tie_breaker": 0.3,
+                            "fields": ["title^2", "merchant^2", "cuisine", "ingredients", "tags", "description"],
+                            "tie_breaker": 0.6,
+                            "fuzziness": "AUTO",
+                            "prefix_length": 1,
                         }
                     }
                 ],

@@ -77,11 +77,15 @@ def _write_menu(seed: int, merchant: Merchant, cuisine: Cuisine, table: Ingredie
         if len(titles) == wanted:
             return
         ((recipe, variants),) = rng.choices(sellable, weights)
-        (variant,) = rng.choices(variants, [1 / rank for rank in range(1, len(variants) + 1)])
-        line = write_line(rng, merchant, recipe, variant, cuisine.styles, table)
-        if line.title not in titles and (recipe.name, variant.words) not in offered:
+        (variant,) = rng.choices(variants, [rank**-0.5 for rank in range(1, len(variants) + 1)])
+        if (recipe.name, variant.words) in offered:
+            continue
+        offered.add((recipe.name, variant.words))
+        # A stream of its own: how one line is worded does not change what else is on the menu.
+        wording = random.Random(f"{seed}/line/{merchant.name}/{recipe.name}/{variant.words}")
+        line = write_line(wording, merchant, recipe, variant, cuisine.styles, table)
+        if line.title not in titles:
             titles.add(line.title)
-            offered.add((recipe.name, variant.words))
             yield line
 
 

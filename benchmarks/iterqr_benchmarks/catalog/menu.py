@@ -54,10 +54,9 @@ def write_line(
     """Returns one line of the merchant's menu."""
     title = name_variant(rng.choice(fitting_titles(recipe, variant)), variant)
     ingredients = combine(recipe.ingredients, variant)
-    form = _pick_format(rng, recipe) if " with " not in title else None
+    form = _pick_format(rng, recipe, title)
     if form:
-        longer = form.title.format(title)
-        title, form = (longer, form) if len(longer) <= MAX_TITLE_CHARS else (title, None)
+        title = form.title.format(title)
     elif (extra := _pick_extra(rng, recipe, title, merchant, table, ingredients)) is not None:
         title, ingredients = f"{title} {_joint(title)} {extra.words}", combine(ingredients, extra)
     elif styles and rng.random() < _STYLE_SHARE:
@@ -115,10 +114,14 @@ def menu_tags(
     return tuple(dict.fromkeys(tags))
 
 
-def _pick_format(rng: random.Random, recipe: Recipe) -> Format | None:
-    if recipe.formats and rng.random() < _FORMAT_SHARE:
-        return FORMATS[rng.choice(recipe.formats)]
-    return None
+def _pick_format(rng: random.Random, recipe: Recipe, title: str) -> Format | None:
+    """Returns a format whose words fit the title: "Döner Box Lunch Box" and "with Rice Party Tray" do not."""
+    if not recipe.formats or rng.random() >= _FORMAT_SHARE:
+        return None
+    form = FORMATS[rng.choice(recipe.formats)]
+    repeats = bool(_words(form.title) & _words(title))
+    too_long = len(form.title.format(title)) > MAX_TITLE_CHARS
+    return None if " with " in title or repeats or too_long else form
 
 
 def _pick_extra(

@@ -45,8 +45,14 @@ class Predicate:
 _Check = Callable[[Predicate, Dish], bool]
 
 
-def _contents(dish: Dish) -> frozenset[str]:
-    return load_ingredients().contents(dish.ingredients)
+@cache
+def _contents(ingredients: tuple[str, ...]) -> frozenset[str]:
+    return load_ingredients().contents(ingredients)
+
+
+@cache
+def _diets(ingredients: tuple[str, ...]) -> frozenset[str]:
+    return load_ingredients().diets(ingredients)
 
 
 _CHECKS: tuple[_Check, ...] = (
@@ -57,12 +63,12 @@ _CHECKS: tuple[_Check, ...] = (
     lambda p, d: not p.ingredients_any or not p.ingredients_any.isdisjoint(d.ingredients),
     lambda p, d: p.ingredients_all.issubset(d.ingredients),
     lambda p, d: p.ingredients_none.isdisjoint(d.ingredients),
-    lambda p, d: not p.contents_any or not p.contents_any.isdisjoint(_contents(d)),
-    lambda p, d: p.contents_none.isdisjoint(_contents(d)),
+    lambda p, d: not p.contents_any or not p.contents_any.isdisjoint(_contents(d.ingredients)),
+    lambda p, d: p.contents_none.isdisjoint(_contents(d.ingredients)),
     lambda p, d: not p.tags_any or not p.tags_any.isdisjoint(d.tags),
     lambda p, d: p.tags_all.issubset(d.tags),
     lambda p, d: p.tags_none.isdisjoint(d.tags),
-    lambda p, d: p.diets_all.issubset(load_ingredients().diets(d.ingredients)),
+    lambda p, d: p.diets_all.issubset(_diets(d.ingredients)),
     lambda p, d: p.price_max is None or d.price <= p.price_max,
     lambda p, d: not p.any_of or any(part.holds(d) for part in p.any_of),
 )
