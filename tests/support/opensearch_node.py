@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from iterqr_dev_node import MavenError, NodeInstance, NodeOptions, build_plugin, ensure_knn_zip
+from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin, ensure_knn_zip
 from opensearchpy import OpenSearch
 
 DEFAULT_VERSION = "3.8.0"
@@ -54,7 +54,7 @@ class NodePool:
 
     def _start(self, version: str) -> RunningNode:
         instance = NodeInstance.create(self._folder / version, version)
-        install_our_plugin(instance)
+        instance.install(build_plugin(version))
         if version == KNN_VERSION:
             instance.install(ensure_knn_zip(version))
         try:
@@ -64,13 +64,6 @@ class NodePool:
             raise
         assert url is not None
         return RunningNode(instance=instance, version=version, url=url, client=OpenSearch(url, timeout=30))
-
-
-def install_our_plugin(instance: NodeInstance) -> None:
-    try:
-        instance.install(build_plugin(instance.version))
-    except MavenError as error:
-        print(f"the node runs without our plugin: {error}")
 
 
 @pytest.fixture(scope="session")
