@@ -121,7 +121,8 @@ def _pick_format(rng: random.Random, recipe: Recipe, title: str) -> Format | Non
     form = FORMATS[rng.choice(recipe.formats)]
     repeats = bool(_words(form.title) & _words(title))
     too_long = len(form.title.format(title)) > MAX_TITLE_CHARS
-    return None if " with " in title or repeats or too_long else form
+    counted = "pcs)" in title
+    return None if " with " in title or counted or repeats or too_long else form
 
 
 def _pick_extra(
