@@ -93,17 +93,22 @@ final class ResponseFusion {
       answerPlain(Outcome.ERROR);
       return;
     }
-    run.searchEnded();
-    run.result(
-        ContextPreservingActionListener.wrapPreservingContext(
-            guarded(
-                result -> {
-                  switch (result) {
-                    case ChannelResult.NotFused(Outcome outcome) -> answerPlain(outcome);
-                    case ChannelResult.Retrieved retrieved -> fuse(retrieved);
-                  }
-                }),
-            threadPool.getThreadContext()));
+    ActionListener<ChannelResult> onResult =
+        guarded(
+            result -> {
+              switch (result) {
+                case ChannelResult.NotFused(Outcome outcome) -> answerPlain(outcome);
+                case ChannelResult.Retrieved retrieved -> fuse(retrieved);
+              }
+            });
+    try {
+      run.searchEnded();
+      run.result(
+          ContextPreservingActionListener.wrapPreservingContext(
+              onResult, threadPool.getThreadContext()));
+    } catch (RuntimeException e) {
+      onResult.onFailure(e);
+    }
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {

@@ -2,6 +2,7 @@ package org.iterqr.opensearch.search;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
@@ -56,6 +57,7 @@ public final class ChannelRun {
   private final Budget budget;
   private final Plan plan;
   private final ListenableFuture<ChannelResult> result = new ListenableFuture<>();
+  private final AtomicBoolean hasEnded = new AtomicBoolean();
   private final Scheduler.Cancellable expiry;
 
   private RewriteReply reply;
@@ -184,7 +186,7 @@ public final class ChannelRun {
    * @param taskId of the search on this node
    */
   void searchStarted(SearchRequest request, long taskId) {
-    if (result.isDone()) {
+    if (hasEnded.get()) {
       return;
     }
     StartedSearch search =
@@ -220,7 +222,7 @@ public final class ChannelRun {
   }
 
   private void launch(StartedSearch search, RewriteReply rewrites) {
-    if (result.isDone()) {
+    if (hasEnded.get()) {
       return;
     }
     services
@@ -284,6 +286,9 @@ public final class ChannelRun {
 
   /** The first result counts. */
   private void end(ChannelResult ending) {
+    if (!hasEnded.compareAndSet(false, true)) {
+      return;
+    }
     if (expiry != null) {
       expiry.cancel();
     }
