@@ -22,6 +22,7 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
+_TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -154,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     add("up", _up, "start node and server and leave them running", stack)
     add("down", _down, "stop what `up` left running")
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", stack)
+    tune.set_defaults(budget_ms=_TUNE_BUDGET_MS)
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
     return parser

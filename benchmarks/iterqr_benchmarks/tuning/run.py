@@ -94,7 +94,7 @@ def _gather(options: TuneOptions, console: Console) -> list[Gathered]:
                 state = start_stack(folder, options.stack, catalog, steps)
             columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
             with (
-                OpenSearch(state.opensearch_url, timeout=60) as client,
+                OpenSearch(state.opensearch_url, timeout=120) as client,
                 Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress,
             ):
                 task = progress.add_task("", total=len(queries))
