@@ -1,0 +1,2 @@
+/** How searches ended, and how often. */
+package org.iterqr.opensearch.outcome;

@@ -1,0 +1,113 @@
+package org.iterqr.opensearch.search;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteCallException;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.threadpool.ThreadPool;
+
+class ChannelRunTests {
+  private static final int LONG_MS = 60_000;
+  private static final ChannelRun.Plan PLAN =
+      new ChannelRun.Plan(50, "soop", null, "digest", Optional.empty());
+  private static final RewriteReply REWRITES =
+      RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
+
+  private static ThreadPool threadPool;
+  private static ChannelServices services;
+
+  @BeforeAll
+  static void startThreads() {
+    threadPool = new ThreadPool(Settings.builder().put("node.name", "test").build());
+    services = new ChannelServices(null, threadPool, NamedXContentRegistry.EMPTY, () -> "node");
+  }
+
+  @AfterAll
+  static void stopThreads() {
+    ThreadPool.terminate(threadPool, 10, TimeUnit.SECONDS);
+  }
+
+  private static ChannelRun open(int budgetMs) {
+    return ChannelRun.open(services, Budget.start(budgetMs), PLAN);
+  }
+
+  private static CompletableFuture<ChannelResult> resultOf(ChannelRun run) {
+    CompletableFuture<ChannelResult> result = new CompletableFuture<>();
+    run.result(ActionListener.wrap(result::complete, result::completeExceptionally));
+    return result;
+  }
+
+  private static void assertOutcome(Outcome expected, ChannelRun run) throws Exception {
+    assertEquals(new ChannelResult.NotFused(expected), resultOf(run).get(10, TimeUnit.SECONDS));
+  }
+
+  @Test
+  void anEndedRunKeepsItsOutcomeWhateverComesLater() throws Exception {
+    ChannelRun run = ChannelRun.ended(services, Budget.start(LONG_MS), PLAN, Outcome.SKIPPED_SORT);
+    run.rewritesArrived(REWRITES);
+    run.rewritesFailed(new IllegalStateException());
+    run.searchEnded();
+    assertOutcome(Outcome.SKIPPED_SORT, run);
+  }
+
+  @Test
+  void theBudgetEndsAWaitingRun() throws Exception {
+    Budget budget = Budget.start(50);
+    ChannelRun run = ChannelRun.open(services, budget, PLAN);
+    assertOutcome(Outcome.TIMEOUT, run);
+    assertTrue(budget.elapsedNanos() >= TimeUnit.MILLISECONDS.toNanos(40));
+    run.rewritesArrived(REWRITES);
+    assertOutcome(Outcome.TIMEOUT, run);
+  }
+
+  @Test
+  void aFailedCallNamesTheOutcome() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    run.rewritesFailed(
+        new RewriteCallException(Outcome.UNAVAILABLE, new IllegalStateException("refused")));
+    assertOutcome(Outcome.UNAVAILABLE, run);
+    assertNull(run.reply());
+  }
+
+  @Test
+  void anUnexpectedFailureIsAnError() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    run.rewritesFailed(new IllegalStateException());
+    assertOutcome(Outcome.ERROR, run);
+  }
+
+  @Test
+  void anEmptyReplyEndsTheRunAndIsKept() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    RewriteReply empty = RewriteReply.pinned("ck", List.of());
+    run.rewritesArrived(empty);
+    assertOutcome(Outcome.NO_REWRITES, run);
+    assertEquals(empty, run.reply());
+    assertTrue(run.rewriteNanos() >= 0);
+  }
+
+  @Test
+  void rewritesWaitForTheSearchAndFailIfItNeverBegan() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    run.rewritesArrived(REWRITES);
+    CompletableFuture<ChannelResult> result = resultOf(run);
+    assertTrue(!result.isDone());
+    run.searchEnded();
+    assertEquals(
+        new ChannelResult.NotFused(Outcome.WINDOWS_FAILED), result.get(10, TimeUnit.SECONDS));
+  }
+}
