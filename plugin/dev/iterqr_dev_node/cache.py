@@ -36,6 +36,8 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
     with FileLock(target.parent / f".{target.name}.lock"):
         if target.is_dir():
             return target
+        for left_over in target.parent.glob(f".{target.name}.partial-*"):
+            shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed: we hold the lock
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
             build(partial)

@@ -34,6 +34,12 @@ def test_a_failed_build_leaves_nothing_and_can_be_repeated(tmp_path: Path) -> No
     assert [each.name for each in target.iterdir()] == ["whole"]
 
 
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".thing.partial-x1" / "half").mkdir(parents=True)
+    build_once(tmp_path / "thing", lambda partial: (partial / "whole").touch())
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".thing.lock", "thing"]
+
+
 def test_concurrent_callers_build_once_and_all_see_it_whole(tmp_path: Path) -> None:
     target = tmp_path / "thing"
     started = threading.Event()
