@@ -26,7 +26,8 @@ from iterqr_server.models.quantization import WeightFormat
 from iterqr_server.models.store import FoundWeights, find_weights
 from iterqr_server.models.weights import open_weights, weight_files
 
-DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(4, 32), head=WeightFormat(8, 32))
+# Of the default model's next tokens 99% stay those of float32; with 4 bits 90-91%, at about the same speed.
+DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(8, 128), head=WeightFormat(8, 128))
 _MODEL_ID_DIGITS = 12
 
 

@@ -16,7 +16,7 @@ GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
 TOKENIZER_FILE = "tokenizer.json"
 METADATA_FILE = "model.json"
-LAYOUT_VERSION = 1  # of graph inputs and outputs and of these files; part of the folder's key
+LAYOUT_VERSION = 2  # of graph inputs and outputs and of these files; part of the folder's key
 
 
 @dataclass(frozen=True, slots=True)

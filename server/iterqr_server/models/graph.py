@@ -1,13 +1,11 @@
 """The ONNX graph of a Qwen2 decoder that runs packed steps (`iterqr_server.engine.executor.PackedStep`).
 
-Inputs, with R rows in the step, P positions of the arena, K rows whose logits are wanted:
-    token_ids [R] int64, positions [R] int64, mask [R, P + R] bool, logit_rows [K] int64,
-    past_key.{layer}, past_value.{layer} [P, kv_size] float32
-Outputs:
-    logits [K, vocabulary] float32, new_key.{layer}, new_value.{layer} [R, kv_size] float32
+Inputs, besides the step's arrays by their names there:
+    arena_key.{layer}, arena_value.{layer} [A, kv_size] float32
+Outputs, with K wanted rows:
+    logits [K, vocabulary] float32; written_key.{layer}, written_value.{layer} [A, kv_size] float32
 
-Keys are stored rotated. The arena stays outside, so a step hands over only what it adds; attention reads past and new
-keys through one mask, which is what lets requests share a step without padding.
+Keys are stored rotated. A backend binds each arena as input and output at once, so that it is updated in place.
 """
 
 from __future__ import annotations
@@ -134,7 +132,7 @@ class GraphBuilder:
         return f"{attended}.rows"
 
     def _shared_heads_apart(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Reorders query heads (axis 0), so that neighbours use different key/value heads: [kv, group] to [group, kv]."""
+        """Reorders query heads (axis 0) from [kv, group] to [group, kv]: neighbours use different key/value heads."""
         shapes = self._shapes
         heads = outputs.reshape(shapes.kv_heads, shapes.heads // shapes.kv_heads, shapes.head_size, -1)
         return heads.swapaxes(0, 1).reshape(outputs.shape)
@@ -258,7 +256,8 @@ class GraphBuilder:
         return name
 
     def _node(self, kind: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: float) -> None:
-        made = helper.make_node(kind, inputs, outputs, name=outputs[0], domain=domain, **attributes)
+        made = helper.make_node(kind, inputs, outputs, name=outputs[0], domain=domain)
+        made.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
         if all(existing.output[0] != outputs[0] for existing in self._nodes):
             self._nodes.append(made)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 # Shrinking a block's range a little clips its largest weight but places all others better; the candidate with the
 # least squared error is kept. Matters at 4 bits only.
 _RANGES_4_BITS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
+_ROWS_AT_ONCE = 2048  # bounds the memory of intermediate results
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +47,44 @@ class QuantizedMatrix:
 
 def quantize(matrix: NDArray[np.float32], weight_format: WeightFormat) -> QuantizedMatrix:
     """Quantizes `matrix` [rows, columns]; the last block of a row is padded with zeros if need be."""
-    bits, block = weight_format.bits, weight_format.block
     rows, columns = matrix.shape
-    blocks = -(-columns // block)
-    padded = np.zeros((rows, blocks * block), np.float32)
-    padded[:, :columns] = matrix
-    values = padded.reshape(rows, blocks, block)
+    blocks = -(-columns // weight_format.block)
+    codes = np.empty((rows, blocks, weight_format.block * weight_format.bits // 8), np.uint8)
+    scales = np.empty((rows, blocks), np.float32)
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        codes[some], scales[some] = _quantize_rows(matrix[some], blocks, weight_format)
+    return QuantizedMatrix(codes, scales)
+
+
+def _quantize_rows(
+    matrix: NDArray[np.float32], blocks: int, weight_format: WeightFormat
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    bits, block = weight_format.bits, weight_format.block
+    values = np.pad(matrix, ((0, 0), (0, blocks * block - matrix.shape[1]))).reshape(len(matrix), blocks, block)
     low = -(2 ** (bits - 1))
     extreme = _extremes(values)
-    best_codes, best_scales, best_error = _round(values, extreme / low, low)
-    for part in _RANGES_4_BITS[1:] if bits == 4 else ():
-        codes, scales, error = _round(values, extreme * (part / low), low)
+    if bits == 8:
+        scales = extreme / low
+        codes = _round(values, scales, low)
+    else:
+        codes, scales = _best_of_ranges(values, extreme, low)
+    unsigned = (codes - low).astype(np.uint8)
+    return (unsigned[..., 0::2] | (unsigned[..., 1::2] << 4) if bits == 4 else unsigned), scales
+
+
+def _best_of_ranges(
+    values: NDArray[np.float32], extreme: NDArray[np.float32], low: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    best_codes, best_scales = np.zeros_like(values), np.zeros_like(extreme)
+    best_error = np.full_like(extreme, np.inf)
+    for part in _RANGES_4_BITS:
+        scales = extreme * np.float32(part / low)
+        codes = _round(values, scales, low)
+        error = np.square(codes * scales[..., None] - values).sum(axis=-1)
         better = error < best_error
         best_codes[better], best_scales[better], best_error[better] = codes[better], scales[better], error[better]
-    unsigned = (best_codes - low).astype(np.uint8)
-    if bits == 4:
-        unsigned = unsigned[..., 0::2] | (unsigned[..., 1::2] << 4)
-    return QuantizedMatrix(np.ascontiguousarray(unsigned), best_scales)
+    return best_codes, best_scales
 
 
 def dequantize(matrix: QuantizedMatrix, weight_format: WeightFormat, columns: int) -> NDArray[np.float32]:
@@ -70,20 +92,20 @@ def dequantize(matrix: QuantizedMatrix, weight_format: WeightFormat, columns: in
     codes = matrix.codes
     if weight_format.bits == 4:
         codes = np.stack([codes & 15, codes >> 4], axis=-1).reshape(*codes.shape[:2], -1)
-    centred = codes.astype(np.float32) - 2 ** (weight_format.bits - 1)
-    return (centred * matrix.scales[..., None]).reshape(codes.shape[0], -1)[:, :columns]
+    centred = codes.astype(np.float32) - np.float32(2 ** (weight_format.bits - 1))
+    values: NDArray[np.float32] = (centred * matrix.scales[..., None]).reshape(codes.shape[0], -1)
+    return values[:, :columns]
 
 
 def _extremes(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The weight furthest from zero in each block, with its sign: it gets the lowest code, of which there is one more."""
-    top, bottom = values.max(axis=-1), values.min(axis=-1)
+    """The weight furthest from zero in each block, with its sign: it gets the lowest code, which has no opposite."""
+    top: NDArray[np.float32] = values.max(axis=-1)
+    bottom: NDArray[np.float32] = values.min(axis=-1)
     return np.where(top > -bottom, top, bottom)
 
 
-def _round(
-    values: NDArray[np.float32], scales: NDArray[np.float32], low: int
-) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32]]:
-    divisors = np.where(scales == 0, 1, scales)
-    codes = np.clip(np.rint(values / divisors[..., None]), low, -low - 1)
-    error = np.square(codes * scales[..., None] - values).sum(axis=-1)
-    return codes.astype(np.int16), scales.astype(np.float32), error
+def _round(values: NDArray[np.float32], scales: NDArray[np.float32], low: int) -> NDArray[np.float32]:
+    """The nearest codes, low to -low - 1, for the given scales."""
+    divisors = np.where(scales == 0, np.float32(1), scales)[..., None]
+    codes: NDArray[np.float32] = np.clip(np.rint(values / divisors), low, -low - 1)
+    return codes

@@ -144,8 +144,8 @@ class SafetensorsWeights:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         config = _read_json(folder / "config.json")
-        self._open = [safe_open(shard, framework="numpy") for shard in _shards(folder)]
-        self._shard_of = {name: shard for shard in self._open for name in shard.keys()}  # noqa: SIM118 - not a dict
+        opened: list[Any] = [safe_open(shard, framework="numpy") for shard in _shards(folder)]
+        self._shard_of = {name: shard for shard in opened for name in shard.keys()}  # noqa: SIM118 - not a dict
         self._tied = bool(config.get("tie_word_embeddings", False))
         self.architecture = _architecture_of_config(config, folder)
 
