@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.executor import PackedStep
+from iterqr_server.engine.guide import RegexGuides
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
 from iterqr_server.engine.tokenizer import BytePairTokenizer
@@ -68,7 +69,7 @@ def _open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
-    # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy OpenSearch node.
+    # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy search node.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # shapes change at every step
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -85,9 +86,9 @@ def create_engine(model_folder: Path, settings: EngineSettings) -> GenerationEng
     def open_executor() -> OnnxStepExecutor:
         return OnnxStepExecutor(model, arena_positions=settings.arena_positions, threads=settings.threads)
 
+    tokenizer_json = model.tokenizer_path.read_text("utf-8")
+    tokenizer = BytePairTokenizer(tokenizer_json)
+    guides = RegexGuides(tokenizer_json, vocabulary=model.architecture.vocabulary, stop_id=tokenizer.end_of_turn_id)
     return ContinuousBatchingEngine(
-        model_id=model.model_id,
-        tokenizer=BytePairTokenizer.from_file(model.tokenizer_path),
-        open_executor=open_executor,
-        settings=settings,
+        model_id=model.model_id, tokenizer=tokenizer, open_executor=open_executor, settings=settings, guides=guides
     )

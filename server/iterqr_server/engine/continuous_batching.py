@@ -27,6 +27,7 @@ from iterqr_server.engine.errors import (
     PromptTooLongError,
 )
 from iterqr_server.engine.executor import StepExecutor
+from iterqr_server.engine.guide import Guides
 from iterqr_server.engine.interface import EngineStats, FinishReason, GenerationChunk, GenerationRequest
 from iterqr_server.engine.packing import pack
 from iterqr_server.engine.prefix_cache import PrefixCache
@@ -63,6 +64,7 @@ class ContinuousBatchingEngine:
 
     `open_executor` loads the model; it is called on the step thread by `start`. A request's prefix is computed once and
     kept until its room is needed. Requests start in order of arrival, as soon as their worst case fits the arena.
+    Without `guides`, outputs are free whatever a request's guide says.
     """
 
     def __init__(
@@ -72,11 +74,13 @@ class ContinuousBatchingEngine:
         tokenizer: PromptTokenizer,
         open_executor: Callable[[], StepExecutor],
         settings: EngineSettings,
+        guides: Guides | None = None,
     ) -> None:
         self._model_id = model_id
         self._tokenizer = tokenizer
         self._open_executor = open_executor
         self._settings = settings
+        self._guides = guides
         self._pool = BlockPool(settings.arena_positions, settings.block_positions)
         self._prefixes = PrefixCache(self._pool)
         self._executor: StepExecutor | None = None
@@ -119,7 +123,8 @@ class ContinuousBatchingEngine:
 
         Raises:
             EngineFatalError: the model failed before; besides what the interface names.
-            ValueError: the prompt is empty, `max_new_tokens` is below 1, or `request_id` is in use.
+            ValueError: the prompt is empty, `max_new_tokens` is below 1, `request_id` is in use, or `guide` is no
+                regular expression.
         """
         self._check_usable()
         if request.max_new_tokens < 1:
@@ -189,7 +194,8 @@ class ContinuousBatchingEngine:
             return False
         started = time.perf_counter()
         step = pack(plan)
-        samples = await self._on_step_thread(lambda: greedy(executor.run(step)))
+        guides = [c.holder.guide for c in plan.chunks if c.wants_logits and isinstance(c.holder, Sequence)]
+        samples = await self._on_step_thread(lambda: greedy(executor.run(step), guides))
         self._counters.steps += 1
         self._counters.step_seconds += time.perf_counter() - started
         self._postprocess(plan, samples)
@@ -241,6 +247,8 @@ class ContinuousBatchingEngine:
             self._end(live, GenerationChunk(live.detokenizer.finish(), (), (), FinishReason.STOP))
             return
         sequence.token_ids.append(sample.token_id)
+        if sequence.guide is not None:
+            sequence.guide.advance(sample.token_id)
         self._counters.generated_tokens += 1
         text = live.detokenizer.feed(self._tokenizer.token_bytes(sample.token_id))
         is_last = sequence.generated >= sequence.max_new_tokens
@@ -293,7 +301,8 @@ class ContinuousBatchingEngine:
             prefix_ids, suffix_ids = prefix_ids[:-1], prefix_ids[-1:]
         if not suffix_ids:
             raise ValueError("prompt: must not be empty")
-        return Sequence(request.request_id, prefix_ids, suffix_ids, request.max_new_tokens)
+        guide = self._guides.open(request.guide) if self._guides is not None and request.guide else None
+        return Sequence(request.request_id, prefix_ids, suffix_ids, request.max_new_tokens, guide)
 
     def _check_fits(self, sequence: Sequence) -> None:
         """Raises PromptTooLongError if `sequence` could not run even in an empty engine."""

@@ -27,13 +27,15 @@ class GenerationRequest:
     """One prompt to continue greedily.
 
     `request_id` is unique among the engine's live requests. `prompt.prefix` is shared by many requests: an engine
-    computes it once and keeps it.
+    computes it once and keeps it. `guide` is a regular expression that the output must match as a whole; engines hold
+    decoding to it where they can, and an output that `max_new_tokens` cuts short matches only its beginning.
     """
 
     request_id: str
     prompt: Prompt
     max_new_tokens: int
     tenant: str = ""
+    guide: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from iterqr_server.engine.block_pool import BlockLease
+from iterqr_server.engine.guide import Guide
 from iterqr_server.engine.prefix_cache import Prefix
 
 
@@ -14,13 +15,19 @@ class Sequence:
     """
 
     def __init__(
-        self, request_id: str, prefix_ids: tuple[int, ...], suffix_ids: tuple[int, ...], max_new_tokens: int
+        self,
+        request_id: str,
+        prefix_ids: tuple[int, ...],
+        suffix_ids: tuple[int, ...],
+        max_new_tokens: int,
+        guide: Guide | None = None,
     ) -> None:
         self.request_id = request_id
         self.prefix_ids = prefix_ids
         self.token_ids = list(suffix_ids)
         self.suffix_length = len(suffix_ids)
         self.max_new_tokens = max_new_tokens
+        self.guide = guide
         self.computed = 0
         self.prefix: Prefix | None = None
         self.lease: BlockLease | None = None

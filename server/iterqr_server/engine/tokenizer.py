@@ -45,10 +45,12 @@ class BytePairTokenizer:
         self._plain = Tokenizer.from_str(json.dumps(json.loads(tokenizer_json) | {"added_tokens": []}))
         self._added = frozenset(self._control.get_added_tokens_decoder())
         self._bytes_of = _bytes_of_characters()
-        stops = (self._control.token_to_id(token) for token in STOP_TOKENS)
-        self._stop_ids = frozenset(token_id for token_id in stops if token_id is not None)
-        if not self._stop_ids:
+        stops = [i for token in STOP_TOKENS if (i := self._control.token_to_id(token)) is not None]
+        if not stops:
             raise ValueError(f"tokenizer: has none of the tokens that end a turn: {', '.join(STOP_TOKENS)}")
+
+        self._stop_ids = frozenset(stops)
+        self.end_of_turn_id = stops[0]
 
     @classmethod
     def from_file(cls, path: Path) -> BytePairTokenizer:

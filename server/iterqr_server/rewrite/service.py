@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Template, render
+from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Template, grammar, render
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
@@ -227,6 +227,7 @@ class RewriteService:
             prompt=prompt,
             max_new_tokens=self._config.max_new_tokens,
             tenant=progress.key.tenant,
+            guide=grammar(progress.key.max_rewrites),
         )
         progress.submitted(loop.time())
         stream = engine.submit(request)

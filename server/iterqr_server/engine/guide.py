@@ -1,0 +1,72 @@
+"""Holds an output to a regular expression while it is generated. The only file that imports llguidance."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from numpy.typing import NDArray
+
+
+class Guide(Protocol):
+    """What one output may go on with. Asked on the step thread, advanced on the event loop, never both at once."""
+
+    def allows(self, token_id: int) -> bool:
+        """Whether the token may come next; a stop token may where the output is whole."""
+        ...
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Returns [vocabulary]: which tokens may come next. At least one may."""
+        ...
+
+    def advance(self, token_id: int) -> None:
+        """The token, which was allowed and ends nothing, came next."""
+        ...
+
+
+class Guides(Protocol):
+    """Makes guides for an engine's vocabulary."""
+
+    def open(self, pattern: str) -> Guide:
+        """Returns a guide at the start of an output that must match `pattern` as a whole.
+
+        Raises:
+            ValueError: `pattern` is not a regular expression.
+        """
+        ...
+
+
+class RegexGuides:
+    """Guides by llguidance, which walks the vocabulary and the expression together; about 0.1 ms a mask."""
+
+    def __init__(self, tokenizer_json: str, *, vocabulary: int, stop_id: int) -> None:
+        self._tokenizer = LLTokenizer(tokenizer_json, n_vocab=vocabulary, eos_token=stop_id)
+
+    def open(self, pattern: str) -> Guide:
+        """See `Guides`."""
+        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_regex(pattern))
+        if matcher.is_error():
+            raise ValueError(f"guide: {matcher.get_error()}")
+        return _RegexGuide(matcher, self._tokenizer.vocab_size)
+
+
+class _RegexGuide:
+    def __init__(self, matcher: LLMatcher, vocabulary: int) -> None:
+        self._matcher = matcher
+        self._vocabulary = vocabulary
+
+    def allows(self, token_id: int) -> bool:
+        """See `Guide`."""
+        return bool(self._matcher.validate_tokens([token_id]) == 1)
+
+    def mask(self) -> NDArray[np.bool_]:
+        """See `Guide`."""
+        bits = allocate_token_bitmask(1, self._vocabulary)
+        fill_next_token_bitmask(self._matcher, bits, 0)
+        return np.unpackbits(bits[0].view(np.uint8), count=self._vocabulary, bitorder="little").view(np.bool_)
+
+    def advance(self, token_id: int) -> None:
+        """See `Guide`."""
+        self._matcher.consume_token(token_id)
