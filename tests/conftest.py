@@ -1,3 +1,17 @@
 """Fixtures that tests of several layers share."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from iterqr_server.config import ModelConfig
+from iterqr_server.models.builder import prepare_model
+
 pytest_plugins = ["support.opensearch_node"]
+
+
+@pytest.fixture(scope="session")
+def model_folder() -> Path:
+    """The default model, downloaded and built into ITERQR_CACHE if it is not there. For tests marked `model`."""
+    return prepare_model(ModelConfig().name, show_progress=False)
