@@ -39,7 +39,7 @@ class TinyQwen2:
     weights: dict[str, Array]
     tied: bool
 
-    def save(self, folder: Path, shards: int = 1, dtype: Any = np.float32, **config: object) -> Path:  # noqa: ANN401
+    def save(self, folder: Path, shards: int = 1, dtype: Any = np.float32, **config: Any) -> Path:  # noqa: ANN401
         """Writes a Hugging Face folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(byte_tokenizer_json(), "utf-8")
@@ -87,10 +87,10 @@ def tiny_qwen2(*, tied: bool, seed: int = 0) -> TinyQwen2:
     random = np.random.default_rng(seed)
 
     def matrix(rows: int, columns: int) -> Array:
-        return (random.normal(size=(rows, columns)) / np.sqrt(columns) * 1.5).astype(np.float32)
+        return random.normal(0, 1.5 / np.sqrt(columns), (rows, columns)).astype(np.float32)
 
     def vector(size: int, centre: float) -> Array:
-        return (centre + 0.3 * random.normal(size=size)).astype(np.float32)
+        return random.normal(centre, 0.3, size).astype(np.float32)
 
     q, kv = HEADS * HEAD_SIZE, KV_HEADS * HEAD_SIZE
     weights = {"model.embed_tokens.weight": matrix(VOCABULARY, HIDDEN), "model.norm.weight": vector(HIDDEN, 1)}
