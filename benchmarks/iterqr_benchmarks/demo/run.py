@@ -16,6 +16,7 @@ from iterqr_benchmarks.catalog import Catalog, build_catalog
 from iterqr_benchmarks.demo.observation import Observation
 from iterqr_benchmarks.demo.searching import DemoSearch
 from iterqr_benchmarks.demo.table import QueryTable, summary
+from iterqr_benchmarks.evaluation.comparison import DEEP_CUTOFF
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.queries import TailQuery, load_queries
 from iterqr_benchmarks.report.html import report_html
@@ -77,8 +78,8 @@ def _run(options: DemoOptions, folder: StackFolder, console: Console) -> Report:
         seconds = dict(steps.seconds)
     queries = load_queries(options.query_set)
     queries = queries[: options.limit or len(queries)]
-    with OpenSearch(state.opensearch_url, timeout=60) as client:
-        search = DemoSearch(client, size=options.stack.channel.window_size)
+    with OpenSearch(state.opensearch_url, timeout=120) as client:
+        search = DemoSearch(client, size=DEEP_CUTOFF)
         search.warm_up(WARM_UP_QUERY, queries[0].region)
         searching = time.monotonic()
         observations = _search_all(search, queries, catalog, console)

@@ -59,7 +59,7 @@ def gather(
 
     Args:
         client: Of the node.
-        search: Searches with the channel; its page is as long as the pipeline's window.
+        search: Searches with the channel.
         queries: To gather.
         catalog: Tells which dishes satisfy them.
         running: What the pipeline has.
@@ -74,8 +74,8 @@ def gather(
             GatheredRewrite(each.text, each.confidence, _window(client, each.text, query.region))
             for each in seen.rewriting.rewrites
         )
-        fused = fuse(original, [each.window for each in rewrites], running)[: running.window_size]
         shown = [hit.dish_id for hit in seen.channel_hits]
+        fused = fuse(original, [each.window for each in rewrites], running)[: len(shown)]
         gathered.append(
             Gathered(
                 query=query.query,

@@ -18,6 +18,7 @@ from rich.table import Table
 from iterqr_benchmarks.catalog import build_catalog
 from iterqr_benchmarks.demo.run import WARM_UP_QUERY
 from iterqr_benchmarks.demo.searching import DemoSearch
+from iterqr_benchmarks.evaluation.comparison import DEEP_CUTOFF
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.queries import TailQuery, load_queries
 from iterqr_benchmarks.report.json_file import plain_data, write_whole
@@ -98,7 +99,7 @@ def _gather(options: TuneOptions, console: Console) -> list[Gathered]:
                 Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress,
             ):
                 task = progress.add_task("", total=len(queries))
-                search = DemoSearch(client, size=options.stack.channel.window_size)
+                search = DemoSearch(client, size=DEEP_CUTOFF)
                 search.warm_up(WARM_UP_QUERY, queries[0].region)
 
                 def on_query(text: str) -> None:
