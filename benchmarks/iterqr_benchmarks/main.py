@@ -43,11 +43,10 @@ What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); re
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point. Exit status: 0 it worked; 1 it did not, and why; 2 wrong usage; 130 interrupted."""
     options = _parser().parse_args(arguments)
-    for number in _INTERRUPTS:
-        signal.signal(number, _interrupt)
     console = Console()
     if not console.is_terminal:
         console = Console(width=_NON_TERMINAL_WIDTH)
+    before = {number: signal.signal(number, _interrupt) for number in _INTERRUPTS}
     command: Callable[[argparse.Namespace, Console], int] = options.command
     try:
         status = command(options, console)
@@ -57,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("iterqr-bench: interrupted; what it had started is stopped", file=sys.stderr)
         status = 130
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if status:
         sys.exit(status)
 
@@ -139,8 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     folder.add_argument(
         "--folder", type=Path, default=_CHECKOUT / "build", metavar="DIR", help="for reports, logs and state"
     )
-    stack = argparse.ArgumentParser(add_help=False)
-    _add_stack_flags(stack)
+    stack = _stack_flags(ChannelSettings().budget_ms)
 
     def add(
         name: str, run: Callable[[argparse.Namespace, Console], int], text: str, *parents: argparse.ArgumentParser
@@ -154,14 +155,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--limit", type=_count, default=0, metavar="N", help="only the first N queries (default all)")
     add("up", _up, "start node and server and leave them running", stack)
     add("down", _down, "stop what `up` left running")
-    tune = add("tune", _tune, "measure fusion weights on the tuning queries", stack)
-    tune.set_defaults(budget_ms=_TUNE_BUDGET_MS)
+    tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
     return parser
 
 
-def _add_stack_flags(parser: argparse.ArgumentParser) -> None:
+def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
     channel = ChannelSettings()
     parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
     parser.add_argument("--model", default=MODEL, help=f"name, local folder or hub id (default {MODEL})")
@@ -170,7 +171,7 @@ def _add_stack_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=_port, default=0, metavar="PORT", help="OpenSearch's (default: a free one)")
     parser.add_argument("--grpc-port", type=_port, default=0, metavar="PORT", help="the server's (default: a free one)")
     parser.add_argument(
-        "--budget-ms", type=_count, default=channel.budget_ms, metavar="MS", help=f"(default {channel.budget_ms})"
+        "--budget-ms", type=_count, default=budget_ms, metavar="MS", help=f"for rewriting (default {budget_ms})"
     )
     for name, value, meaning in (
         ("--original-weight", channel.original_weight, "of the original's window"),
@@ -180,3 +181,4 @@ def _add_stack_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rank-constant", type=_count, default=channel.rank_constant, help=f"(default {channel.rank_constant})"
     )
+    return parser

@@ -21,11 +21,11 @@ def gains_plot(gains: Sequence[tuple[str, float]]) -> Markup:
     Args:
         gains: Query and change, -1 to 1.
     """
-    height, top, bottom = 220, 12, 12
+    height, top, bottom = 200, 12, 12
     ordered = sorted(gains, key=lambda each: -each[1])
-    reach = max([abs(gain) for _, gain in ordered] + [0.1])
-    middle = top + (height - top - bottom) / 2
-    scale = (height - top - bottom) / 2 / reach
+    high, low = max(ordered[0][1], 0.1), min(ordered[-1][1], -0.1)
+    scale = (height - top - bottom) / (high - low)
+    middle = top + high * scale
     slot = (_WIDTH - _LEFT - _RIGHT) / len(ordered)
     bars = Markup("")
     for number, (query, gain) in enumerate(ordered):
@@ -38,7 +38,7 @@ def gains_plot(gains: Sequence[tuple[str, float]]) -> Markup:
             "<title>{}: {:+.1f}</title></rect>"
         ).format(style, x + slot * 0.12, y, slot * 0.76, size, query, gain)
     axis = Markup("")
-    for value in (reach, 0.0, -reach):
+    for value in (high, 0.0, low):
         y = middle - value * scale
         axis += _line(_LEFT, y, _WIDTH - _RIGHT, y, "axis" if value == 0 else "grid")
         axis += _text(_LEFT - 6, y + 4, f"{value:+.1f}" if value else "0", "end")
