@@ -10,8 +10,13 @@ export UV_CACHE_DIR ?= $(ITERQR_CACHE)/uv
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 export PIP_ROOT_USER_ACTION := ignore
+# Settings of a user's pip that `pip install --target` cannot live with.
+export PIP_USER := 0
+export PIP_REQUIRE_VIRTUALENV := 0
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that runs: a version manager's shim may be there without its Python.
+PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' .ci/uv-requirements.txt)
 UV_HOME := $(ITERQR_CACHE)/tools/uv-$(UV_VERSION)
 UV := $(UV_HOME)/bin/uv
@@ -19,7 +24,7 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 OPENSEARCH_VERSIONS := 3.8.0 3.6.0
 # Maven needs a JDK 21 or later; the default `java` may be older.
-MVN = JAVA_HOME="$$($(BIN)/iterqr-dev-node java-home)" mvn -q -B $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
+MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -B --strict-checksums $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
 
 .PHONY: help
 help: ## List the targets
@@ -66,9 +71,10 @@ format: $(SYNCED) ## Rewrite Python and Java sources in the project's style
 
 .PHONY: proto
 proto: $(UV) ## Generate the Python code of the .proto files again
-	$(UV) sync --locked --quiet --reinstall-package iterqr-proto
+	$(UV) sync --locked --quiet --python "$(PYTHON)" --reinstall-package iterqr-proto
 
 $(UV): .ci/uv-requirements.txt
+	test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later with pip; set PYTHON" >&2; exit 1; }
 	mkdir -p $(UV_HOME).partial
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --upgrade --target $(UV_HOME).partial -r $<
 	rm -rf $(UV_HOME)
@@ -76,5 +82,5 @@ $(UV): .ci/uv-requirements.txt
 	touch $@
 
 $(SYNCED): $(UV) uv.lock $(wildcard pyproject.toml */pyproject.toml plugin/dev/pyproject.toml) proto/hatch_build.py $(wildcard proto/iterqr/rewrite/v1/*.proto)
-	$(UV) sync --locked --quiet
+	$(UV) sync --locked --quiet --python "$(PYTHON)"
 	touch $@

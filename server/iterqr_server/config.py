@@ -91,6 +91,8 @@ class HintsConfig(_Section):
     """Time for reading hints; after it the query is rewritten without."""
     max_hints: int = Field(default=MAX_HINTS_LIMIT, ge=1, le=MAX_HINTS_LIMIT)
     """Most titles put into a prompt."""
+    min_clients: int = Field(default=3, ge=1, le=1000)
+    """Different users that must have clicked a title before it is a hint, so that no hint tells of one person."""
     refresh_s: float = Field(default=10.0, ge=0.1, le=3600)
     """How often the index behind the alias is looked up."""
 

@@ -170,7 +170,8 @@ def test_control_tokens_in_a_query_are_tokens_of_text() -> None:
 
 
 def test_a_prompt_too_long_for_the_model_names_the_query() -> None:
-    room = len(render(load_template(), RewriteInput("warm up")).text.encode()) + 1000 + 50
+    shortest = render(load_template(), RewriteInput("warm up"))
+    room = len(ByteTokenizer().encode(shortest.prefix + shortest.suffix)) + 1000 + 50
     engine = predictable_engine(max_positions=room)
     with running_server(engine) as server, grpc.insecure_channel(server.address) as channel:
         stub = pb_grpc.QueryRewriteServiceStub(channel)

@@ -47,7 +47,7 @@ class World:
 
 
 def hint(region: str, query: str, *titles: tuple[str, int]) -> dict[str, Any]:
-    entries = [{"title": title, "clicks": clicks, "clients": clicks} for title, clicks in titles]
+    entries = [{"title": title, "clicks": clicks, "clients": 3} for title, clicks in titles]
     return {"region": region, "query": query, "titles": entries, "clicks": sum(clicks for _, clicks in titles)}
 
 

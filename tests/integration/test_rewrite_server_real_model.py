@@ -84,7 +84,7 @@ def _wait_until_serving(process: subprocess.Popen[bytes], channel: grpc.Channel)
 
 
 def test_tail_queries_get_a_chain_of_thought_and_rewrites(served: Served) -> None:
-    """Not each of them: an untuned model without hints may end its turn before the first rewrite."""
+    """Rewrites not for each of them: an untuned model without hints may only repeat the query, which the guard drops."""
     replies = [served.rewrite(query) for query in QUERIES]
     for reply in replies:
         assert reply.chain_of_thought.fix
@@ -95,7 +95,7 @@ def test_tail_queries_get_a_chain_of_thought_and_rewrites(served: Served) -> Non
         assert 10 < reply.token_usage.generated_tokens <= 192
         assert all(0 < rewrite.confidence <= 1 for rewrite in reply.rewrites)
     rewritten = [reply for reply in replies if reply.outcome == pb.OUTCOME_COMPLETE]
-    assert len(rewritten) >= 2
+    assert len(rewritten) >= 4
     assert all(1 <= len(reply.rewrites) <= 3 for reply in rewritten)
 
 

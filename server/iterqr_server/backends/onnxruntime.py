@@ -67,12 +67,17 @@ class OnnxStepExecutor:
 
 def _open_session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or _usable_cores()
     options.inter_op_num_threads = 1
     # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy search node.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # shapes change at every step
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _usable_cores() -> int:
+    """Cores this process may use, where the system tells; else those there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def create_engine(model_folder: Path, settings: EngineSettings) -> GenerationEngine:

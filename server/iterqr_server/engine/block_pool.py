@@ -1,8 +1,8 @@
 """Who holds which slots of the KV arena.
 
 The arena is handed out in blocks of a few positions. A holder first reserves its worst case, which either fits or
-not; blocks are then taken as its tokens are computed, lowest first, so that the used part of the arena stays short:
-attention reads all of it.
+not; blocks are then taken as its tokens are computed, lowest first, so that memory that was never needed is never
+touched.
 """
 
 from __future__ import annotations

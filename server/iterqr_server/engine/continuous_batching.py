@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeVar
 
 from iterqr_proto.rewrite_format import Prompt
@@ -39,6 +40,7 @@ from iterqr_server.engine.stream import GenerationStream
 from iterqr_server.engine.tokenizer import PromptTokenizer
 
 _T = TypeVar("_T")
+_PREFIX_ENCODINGS = 16
 
 
 @dataclass(slots=True)
@@ -81,6 +83,7 @@ class ContinuousBatchingEngine:
         self._open_executor = open_executor
         self._settings = settings
         self._guides = guides
+        self._encode_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(tokenizer.encode)
         self._pool = BlockPool(settings.arena_positions, settings.block_positions)
         self._prefixes = PrefixCache(self._pool)
         self._executor: StepExecutor | None = None
@@ -131,6 +134,8 @@ class ContinuousBatchingEngine:
             raise ValueError(f"max_new_tokens: must be at least 1, got {request.max_new_tokens}")
         if request.request_id in self._live:
             raise ValueError(f"request_id: {request.request_id!r} is in use")
+        if len(self._waiting) >= max(1, self._settings.max_waiting):  # at once: whoever waits cannot start yet
+            raise EngineOverloadedError(len(self._waiting), self._settings.max_waiting)
         sequence = self._encode(request)
         self._check_fits(sequence)
         self._waiting.append(sequence)
@@ -295,7 +300,7 @@ class ContinuousBatchingEngine:
             raise EngineClosedError("the engine is closed" if self._closed else "the engine has not been started")
 
     def _encode(self, request: GenerationRequest) -> Sequence:
-        prefix_ids = self._tokenizer.encode(request.prompt.prefix)
+        prefix_ids = self._encode_prefix(request.prompt.prefix)
         suffix_ids = self._tokenizer.encode(request.prompt.suffix)
         if not suffix_ids:  # the last token of the prompt must be computed for its logits
             prefix_ids, suffix_ids = prefix_ids[:-1], prefix_ids[-1:]

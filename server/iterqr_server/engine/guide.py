@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
+
+_PATTERNS = 16  # kept compiled; a server uses one for each number of rewrites
 
 
 class Guide(Protocol):
@@ -43,13 +46,17 @@ class RegexGuides:
 
     def __init__(self, tokenizer_json: str, *, vocabulary: int, stop_id: int) -> None:
         self._tokenizer = LLTokenizer(tokenizer_json, n_vocab=vocabulary, eos_token=stop_id)
+        self._compiled = lru_cache(maxsize=_PATTERNS)(self._compile)
 
     def open(self, pattern: str) -> Guide:
-        """See `Guides`."""
+        """See `Guides`. A pattern is compiled once."""
+        return _RegexGuide(self._compiled(pattern).deep_copy(), self._tokenizer.vocab_size)
+
+    def _compile(self, pattern: str) -> LLMatcher:
         matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_regex(pattern))
         if matcher.is_error():
             raise ValueError(f"guide: {matcher.get_error()}")
-        return _RegexGuide(matcher, self._tokenizer.vocab_size)
+        return matcher
 
 
 class _RegexGuide:

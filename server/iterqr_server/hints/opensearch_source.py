@@ -56,7 +56,7 @@ class OpenSearchHints:
         try:
             async with asyncio.timeout(config.budget_ms / 1000):
                 reply = await self._client.msearch(body=body)
-            return read_reply(reply, config.title_field, config.max_hints)
+            return read_reply(reply, config.title_field, config.max_hints, config.min_clients)
         except (TimeoutError, ConnectionTimeout):
             return Hints((), HintsOutcome.TIMEOUT)
         except NodeConnectionError:

