@@ -84,7 +84,7 @@ def _wait_until_serving(process: subprocess.Popen[bytes], channel: grpc.Channel)
 
 
 def test_tail_queries_get_a_chain_of_thought_and_rewrites(served: Served) -> None:
-    """Rewrites not for each of them: an untuned model without hints may only repeat the query, which the guard drops."""
+    """Rewrites not for each: an untuned model without hints may only repeat the query, which the guard drops."""
     replies = [served.rewrite(query) for query in QUERIES]
     for reply in replies:
         assert reply.chain_of_thought.fix

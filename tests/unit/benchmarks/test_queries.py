@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from iterqr_benchmarks.catalog import REGIONS, build_catalog
 from iterqr_benchmarks.queries import KINDS, Predicate, TailQuery, load_queries, normalized
+from iterqr_proto.rewrite_format import load_template
 
 CATALOG = build_catalog()
 HELDOUT = load_queries("heldout")
@@ -49,14 +50,26 @@ def test_no_query_twice_even_without_case_and_punctuation() -> None:
     assert len(set(forms)) == len(forms)
 
 
+def are_near(one: str, other: str) -> bool:
+    one, other = normalized(one), normalized(other)
+    words, other_words = set(one.split()), set(other.split())
+    shared = len(words & other_words) / len(words | other_words)
+    return shared >= 0.5 or difflib.SequenceMatcher(None, one, other).ratio() >= 0.75
+
+
 def test_no_near_copy_and_no_same_wish_in_both_sets() -> None:
     for held in HELDOUT:
         for tuned in TUNING:
-            one, other = normalized(held.query), normalized(tuned.query)
-            assert difflib.SequenceMatcher(None, one, other).ratio() < 0.75, (held.query, tuned.query)
+            assert not are_near(held.query, tuned.query), (held.query, tuned.query)
             assert held.satisfied_by != tuned.satisfied_by, (held.query, tuned.query)
-            words, other_words = set(one.split()), set(other.split())
-            assert len(words & other_words) / len(words | other_words) < 0.5, (held.query, tuned.query)
+
+
+def test_the_prompts_examples_are_near_no_query() -> None:
+    for example in load_template().examples:
+        for query in ALL:
+            assert not are_near(example.query, query.query), (example.query, query.query)
+            assert not are_near(example.fix, query.query), (example.fix, query.query)
+            assert not any(normalized(text) == normalized(query.query) for text in example.rewrites), query.query
 
 
 def test_misspelt_merchants_exist_in_the_region_and_are_misspelt() -> None:
