@@ -34,6 +34,8 @@ HOSTILE = (
     "thai\\ noodles \\",
     "doc['price'].value",
     "${pad} {{pad}} %{pad}",
+    "pizza\u3000OR\u3000noodles",
+    "NOT\u3000pizza\u3000AND\u00a0thai",
 )
 
 SHAPES: dict[str, Callable[[str], dict[str, Any]]] = {

@@ -36,8 +36,11 @@ public record PageToken(
     int windowSize,
     String checkpointId,
     String digest) {
-  /** Longest token that is read. */
-  public static final int MAX_CHARACTERS = 8_192;
+  /**
+   * Longest token that is read: the longest that is made. OpenSearch 3.6 writes a character beyond
+   * the basic plane in JSON as two escapes of six bytes.
+   */
+  public static final int MAX_CHARACTERS = 16_384;
 
   /** Largest window, of pipelines and tokens alike. */
   public static final int MAX_WINDOW_SIZE = 1_000;

@@ -12,6 +12,7 @@ import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.page.RetrievalDigest;
@@ -78,9 +79,8 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     ChannelRun run;
     try {
       run = start(request, budget);
-    } catch (IOException | RuntimeException e) {
-      logger.warn("the search goes on without rewriting: {}", e.getClass().getName());
-      logger.debug("the search goes on without rewriting", e);
+    } catch (Throwable e) {
+      Faults.report(logger, "the search goes on without rewriting", e);
       run = ended(budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);

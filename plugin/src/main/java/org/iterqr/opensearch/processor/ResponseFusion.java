@@ -18,6 +18,7 @@ import org.iterqr.opensearch.fusion.FusionWeights;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.page.PageToken;
@@ -40,7 +41,8 @@ import org.opensearch.threadpool.ThreadPool;
 
 /**
  * Makes one search's response: waits for the windows, fuses them, fetches what the page lacks, and
- * answers exactly once. The plain response is left as it is until the fused page is complete.
+ * answers exactly once, whatever is thrown on the way. The plain response is left as it is until
+ * the fused page is complete.
  */
 final class ResponseFusion {
   private static final Logger logger = LogManager.getLogger(ResponseFusion.class);
@@ -106,8 +108,8 @@ final class ResponseFusion {
       run.result(
           ContextPreservingActionListener.wrapPreservingContext(
               onResult, threadPool.getThreadContext()));
-    } catch (RuntimeException e) {
-      onResult.onFailure(e);
+    } catch (Throwable e) {
+      failed(e);
     }
   }
 
@@ -177,6 +179,22 @@ final class ResponseFusion {
 
   private void answerFused(
       ChannelResult.Retrieved retrieved, List<FusedHit> fused, FusedPage<SearchHit> page) {
+    if (!claimAnswer()) {
+      return;
+    }
+    SearchResponse response;
+    try {
+      response = fusedResponse(retrieved, fused, page);
+    } catch (Throwable e) {
+      Faults.report(logger, "the plain response is sent instead of the fused one", e);
+      sendPlain(Outcome.ERROR);
+      return;
+    }
+    send(Outcome.FUSED, response);
+  }
+
+  private SearchResponse fusedResponse(
+      ChannelResult.Retrieved retrieved, List<FusedHit> fused, FusedPage<SearchHit> page) {
     Map<String, Integer> retrievedCounts = new HashMap<>();
     boolean timedOut = false;
     for (Window window : retrieved.windows()) {
@@ -187,23 +205,42 @@ final class ResponseFusion {
     }
     SearchSummary summary = summary(Outcome.FUSED, retrievedCounts, pageToken());
     float maxScore = fused.isEmpty() ? Float.NaN : (float) fused.getFirst().score();
-    answer(
-        Outcome.FUSED,
-        TaggedResponse.fused(plain, page.entries(), maxScore, timedOut, tookMs(), summary));
+    return TaggedResponse.fused(plain, page.entries(), maxScore, timedOut, tookMs(), summary);
   }
 
   private void answerPlain(Outcome outcome) {
+    if (claimAnswer()) {
+      sendPlain(outcome);
+    }
+  }
+
+  private void sendPlain(Outcome outcome) {
+    SearchResponse response;
+    try {
+      response = plainResponse(outcome);
+    } catch (Throwable e) {
+      Faults.report(logger, "the plain response is sent untouched", e);
+      send(Outcome.ERROR, plain);
+      return;
+    }
+    send(outcome, response);
+  }
+
+  private SearchResponse plainResponse(Outcome outcome) {
     SearchSummary summary =
         summary(outcome, Map.of(), outcome == Outcome.NO_REWRITES ? pageToken() : "");
     int from = request.source() == null ? 0 : Eligibility.from(request.source());
-    answer(outcome, TaggedResponse.plain(plain, from, tookMs(), summary));
+    return TaggedResponse.plain(plain, from, tookMs(), summary);
   }
 
-  private void answer(Outcome outcome, SearchResponse response) {
-    if (answered.compareAndSet(false, true)) {
-      counters.count(outcome);
-      listener.onResponse(response);
-    }
+  /** Before anything is written on hits: once a response is on its way, nobody may touch them. */
+  private boolean claimAnswer() {
+    return answered.compareAndSet(false, true);
+  }
+
+  private void send(Outcome outcome, SearchResponse response) {
+    counters.count(outcome);
+    listener.onResponse(response);
   }
 
   private String pageToken() {
@@ -249,28 +286,41 @@ final class ResponseFusion {
     return guarded(step, Outcome.ERROR);
   }
 
-  /** A step whose failure, or whose input's failure, gives the plain response. */
-  private <T> ActionListener<T> guarded(Step<T> step, Outcome onFailure) {
+  /**
+   * A step whose failure gives the plain response, as does its input's.
+   *
+   * @param noInput outcome where there is no input
+   */
+  private <T> ActionListener<T> guarded(Step<T> step, Outcome noInput) {
     return new ActionListener<>() {
       @Override
       public void onResponse(T value) {
         try {
           step.run(value);
-        } catch (RuntimeException e) {
-          onFailure(e);
+        } catch (Throwable e) {
+          failed(e);
         }
       }
 
       @Override
       public void onFailure(Exception e) {
-        // Messages may hold query text, which belongs into no log by default.
-        if (onFailure == Outcome.ERROR) {
-          logger.warn("the channel failed: {}", e.getClass().getName());
+        if (noInput == Outcome.ERROR) {
+          failed(e);
+        } else {
+          logger.debug("the channel failed", e);
+          answerPlain(noInput);
         }
-        logger.debug("the channel failed", e);
-        answerPlain(onFailure);
       }
     };
+  }
+
+  private void failed(Throwable e) {
+    if (answered.get() && e instanceof Error error) {
+      // Not the channel's: it is what the listener threw at its answer.
+      throw error;
+    }
+    Faults.report(logger, "the channel failed", e);
+    answerPlain(Outcome.ERROR);
   }
 
   private interface Step<T> {

@@ -1,6 +1,5 @@
 package org.iterqr.opensearch.query;
 
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -15,7 +14,11 @@ final class QuerySyntax {
   /** Characters that make a query_string more than words: fields, groups, phrases, ranges... */
   private static final Pattern STRUCTURE = Pattern.compile("[:()\\[\\]{}^~*?/\\\\\"<>=]|&&|\\|\\|");
 
-  private static final Pattern WORDS = Pattern.compile(" +");
+  /**
+   * Whatever any parser could end a word at: Lucene's takes the ideographic space for one, others
+   * may take more of Unicode's. (Java's own white space has U+001C to U+001F besides.)
+   */
+  private static final Pattern SPACES = Pattern.compile("[\\p{IsWhite_Space}\\x1C-\\x1F]+");
 
   private QuerySyntax() {}
 
@@ -25,17 +28,18 @@ final class QuerySyntax {
    */
   static boolean isPlainQueryString(String text) {
     return !STRUCTURE.matcher(text).find()
-        && List.of(WORDS.split(text)).stream().noneMatch(OPERATOR_WORDS::contains);
+        && SPACES.splitAsStream(text).noneMatch(OPERATOR_WORDS::contains);
   }
 
   /**
    * @param text any text
-   * @return it for a query_string clause, where every character stands for itself; {@code <} and
-   *     {@code >} cannot be escaped there and become spaces
+   * @return it for a query_string clause, where every character stands for itself, but words are
+   *     parted by plain spaces; {@code <} and {@code >} cannot be escaped there and become spaces
    */
   static String literalQueryString(String text) {
     String escaped = escape(text.replace('<', ' ').replace('>', ' '), QUERY_STRING_OPERATORS);
-    return List.of(WORDS.split(escaped)).stream()
+    return SPACES
+        .splitAsStream(escaped)
         .map(word -> OPERATOR_WORDS.contains(word) ? "\\" + word : word)
         .collect(Collectors.joining(" "));
   }
@@ -43,17 +47,18 @@ final class QuerySyntax {
   /**
    * @param text any text
    * @param clause body of the simple_query_string clause it is for
-   * @return it with every operator literal; where the clause's flags may switch off the escape
-   *     character, operators become spaces
+   * @return it with every operator literal and words parted by plain spaces; where the clause's
+   *     flags may switch off the escape character, operators become spaces
    */
   static String literalSimpleQueryString(String text, Map<String, Object> clause) {
     Object flags = clause.get("flags");
     boolean allFlags = flags == null || flags.equals(-1) || "ALL".equals(flags);
+    String spaced = SPACES.matcher(text).replaceAll(" ");
     if (allFlags) {
-      return escape(text, SIMPLE_OPERATORS);
+      return escape(spaced, SIMPLE_OPERATORS);
     }
-    StringBuilder blanked = new StringBuilder(text.length());
-    text.chars().forEach(c -> blanked.append(SIMPLE_OPERATORS.indexOf(c) >= 0 ? ' ' : (char) c));
+    StringBuilder blanked = new StringBuilder(spaced.length());
+    spaced.chars().forEach(c -> blanked.append(SIMPLE_OPERATORS.indexOf(c) >= 0 ? ' ' : (char) c));
     return blanked.toString();
   }
 

@@ -22,38 +22,60 @@ public final class ChannelTags {
   private ChannelTags() {}
 
   /**
-   * @param hit gets the tags beside the user's own fields
-   * @param channels that retrieved it
+   * @param channels that retrieved a hit
+   * @return its tags
    */
-  public static void tag(SearchHit hit, List<ChannelRank> channels) {
+  static DocumentField of(List<ChannelRank> channels) {
     List<Object> tags = new ArrayList<>(channels.size());
     for (ChannelRank channel : channels) {
       tags.add(tag(channel));
     }
-    hit.setDocumentField(FIELD, new DocumentField(FIELD, tags));
+    return new DocumentField(FIELD, tags);
   }
 
   /**
-   * Tags the hits of a plain, score-sorted page with the original channel. Their rank in the
-   * original's window is their place in the ranking, as long as it lies inside the window; hits
-   * beyond stay untagged. Nothing is tagged if the scores do not fall, for then something else
-   * (another response processor) has ordered the page.
+   * Makes the original channel's tags for a plain, score-sorted page. A hit's rank in the
+   * original's window is its place in the ranking, as long as it lies inside the window; hits
+   * beyond have no tags. None has if the scores do not fall, for then something else (another
+   * response processor) has ordered the page.
    *
    * @param hits of the page
    * @param from 0-based rank of the first hit
    * @param windowSize of the window
+   * @return tags of the page's first hits, in their order
    */
-  public static void tagPlain(SearchHit[] hits, int from, int windowSize) {
+  static List<DocumentField> ofPlain(SearchHit[] hits, int from, int windowSize) {
     for (int i = 0; i < hits.length; i++) {
       float score = hits[i].getScore();
       if (Float.isNaN(score) || (i > 0 && score > hits[i - 1].getScore())) {
-        return;
+        return List.of();
       }
     }
+    List<DocumentField> tags = new ArrayList<>();
     for (int i = 0; i < hits.length && from + i < windowSize; i++) {
-      tag(
-          hits[i],
-          List.of(new ChannelRank(new Channel.Original(), from + i + 1, hits[i].getScore())));
+      tags.add(
+          of(List.of(new ChannelRank(new Channel.Original(), from + i + 1, hits[i].getScore()))));
+    }
+    return tags;
+  }
+
+  /**
+   * Writes tags on hits beside the user's own fields: on all of them or, if one refuses, on none.
+   *
+   * @param hits to be tagged
+   * @param tags of the first of them, in their order
+   */
+  static void write(SearchHit[] hits, List<DocumentField> tags) {
+    int written = 0;
+    try {
+      for (; written < tags.size(); written++) {
+        hits[written].setDocumentField(FIELD, tags.get(written));
+      }
+    } catch (Throwable e) {
+      for (int i = 0; i < written; i++) {
+        hits[i].removeDocumentField(FIELD);
+      }
+      throw e;
     }
   }
 

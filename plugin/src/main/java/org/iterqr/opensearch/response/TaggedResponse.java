@@ -9,6 +9,7 @@ import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.search.SearchResponseSections;
+import org.opensearch.common.document.DocumentField;
 import org.opensearch.search.SearchExtBuilder;
 import org.opensearch.search.SearchHit;
 import org.opensearch.search.SearchHits;
@@ -20,7 +21,8 @@ import org.opensearch.search.profile.SearchProfileShardResults;
 /**
  * Makes the response of a channel-enabled search from the plain one: hits tagged, {@code
  * ext.iterqr} appended, {@code took} updated. Totals, aggregations, suggestions, profile and shard
- * counts are always those of the original search.
+ * counts are always those of the original search. Whatever is thrown, the plain response and its
+ * hits are then as they were.
  */
 public final class TaggedResponse {
   /** The page's order is not that of the original's window, so ranks in it are not known. */
@@ -51,15 +53,18 @@ public final class TaggedResponse {
       boolean windowTimedOut,
       long tookMs,
       SearchSummary summary) {
-    SearchHit[] hits = new SearchHit[page.size()];
-    for (int i = 0; i < hits.length; i++) {
-      FusedPage.Entry<SearchHit> entry = page.get(i);
-      hits[i] = entry.hit();
-      hits[i].score((float) entry.fused().score());
-      ChannelTags.tag(hits[i], entry.fused().channels());
-    }
+    SearchHit[] hits = page.stream().map(FusedPage.Entry::hit).toArray(SearchHit[]::new);
+    List<DocumentField> tags =
+        page.stream().map(entry -> ChannelTags.of(entry.fused().channels())).toList();
     SearchHits searchHits = new SearchHits(hits, plain.getHits().getTotalHits(), maxScore);
-    return rebuild(plain, searchHits, plain.isTimedOut() || windowTimedOut, tookMs, summary);
+    SearchResponse response =
+        rebuild(plain, searchHits, plain.isTimedOut() || windowTimedOut, tookMs, summary);
+    // Last, what cannot fail at the very end: many hits are the plain response's own.
+    ChannelTags.write(hits, tags);
+    for (int i = 0; i < hits.length; i++) {
+      hits[i].score((float) page.get(i).fused().score());
+    }
+    return response;
   }
 
   /**
@@ -71,10 +76,14 @@ public final class TaggedResponse {
    */
   public static SearchResponse plain(
       SearchResponse plain, int from, long tookMs, SearchSummary summary) {
-    if (!RANKED_OTHERWISE.contains(summary.outcome())) {
-      ChannelTags.tagPlain(plain.getHits().getHits(), from, summary.windowSize());
-    }
-    return rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
+    SearchHit[] hits = plain.getHits().getHits();
+    List<DocumentField> tags =
+        RANKED_OTHERWISE.contains(summary.outcome())
+            ? List.of()
+            : ChannelTags.ofPlain(hits, from, summary.windowSize());
+    SearchResponse response = rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
+    ChannelTags.write(hits, tags);
+    return response;
   }
 
   private static SearchResponse rebuild(

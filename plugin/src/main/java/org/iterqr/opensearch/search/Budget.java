@@ -35,8 +35,8 @@ public record Budget(long startNanos, int budgetMs) {
   }
 
   /**
-   * @return how long the rewrite server may take: what is left, less a tenth of the budget for
-   *     searching and fetching what it proposes
+   * @return how long the rewrite server may take: what is left, less a tenth of the budget, but 5
+   *     ms at least and 100 ms at most, for searching and fetching what it proposes
    */
   public long rewriteDeadlineMs() {
     int margin = Math.clamp(budgetMs / 10, MIN_MARGIN_MS, MAX_MARGIN_MS);

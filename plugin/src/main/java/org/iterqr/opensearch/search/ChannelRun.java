@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.search;
 
+import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -9,6 +10,7 @@ import org.apache.logging.log4j.Logger;
 import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.query.Eligibility;
@@ -202,7 +204,8 @@ public final class ChannelRun {
       started = search;
       rewrites = reply;
     }
-    if (rewrites != null) {
+    // An empty reply is about to end the run in another thread.
+    if (rewrites != null && !rewrites.rewrites().isEmpty()) {
       launch(search, rewrites);
     }
   }
@@ -232,9 +235,14 @@ public final class ChannelRun {
             new AbstractRunnable() {
               @Override
               protected void doRun() throws Exception {
+                Optional<Outcome> notSearched;
                 try (ThreadContext.StoredContext ignored = search.context().get()) {
-                  searchWindows(search, rewrites);
+                  notSearched = searchWindows(search, rewrites);
+                } catch (Error e) {
+                  Faults.report(logger, "the channel failed", e);
+                  notSearched = Optional.of(Outcome.ERROR);
                 }
+                notSearched.ifPresent(ChannelRun.this::end);
               }
 
               @Override
@@ -244,18 +252,18 @@ public final class ChannelRun {
             });
   }
 
-  private void searchWindows(StartedSearch search, RewriteReply rewrites) throws Exception {
+  /** Starts the searches; returns why not, if it does not. */
+  private Optional<Outcome> searchWindows(StartedSearch search, RewriteReply rewrites)
+      throws IOException {
     // Later request processors may have made it a search that is not served.
     Optional<Outcome> skip = Eligibility.skipReason(search.request(), plan.windowSize());
     if (skip.isPresent()) {
-      end(skip.get());
-      return;
+      return skip;
     }
     SearchSource source = SearchSource.of(search.request().source());
     Optional<UserText> text = UserText.find(source.query(), plan.givenQuery());
     if (text.isEmpty()) {
-      end(Outcome.SKIPPED_NO_TEXT);
-      return;
+      return Optional.of(Outcome.SKIPPED_NO_TEXT);
     }
     long start = System.nanoTime();
     ChildSearches searches =
@@ -272,6 +280,7 @@ public final class ChannelRun {
               end(new ChannelResult.Retrieved(searches, source, text.get(), windows));
             },
             this::windowsFailed));
+    return Optional.empty();
   }
 
   private void windowsFailed(Exception failure) {

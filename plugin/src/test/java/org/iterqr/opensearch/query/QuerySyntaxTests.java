@@ -43,6 +43,10 @@ class QuerySyntaxTests {
         "_exists_:title",
         "price:>=10 a<b>c",
         "'single' #tag @at $x %y ;z, =eq",
+        "a\u3000OR\u3000b\u3000AND\u3000NOT\u3000c",
+        "NOT\u3000a\u3000-b\u3000+c",
+        "a\u00a0OR\u2003b\u2028AND\u0085c\u001fNOT\u202fd\u205fOR\u1680e",
+        "a\tAND\nb\rOR\fc\u000bNOT d",
       })
   void textStaysLiteralForTheParsers(String text) throws Exception {
     QueryParser parser = new QueryParser("title", new WhitespaceAnalyzer());
@@ -66,6 +70,19 @@ class QuerySyntaxTests {
   }
 
   @Test
+  void anySpaceOfUnicodePartsWordsAsAPlainOneDoes() throws Exception {
+    String spaced = "foo\u3000OR\u3000bar\u00a0AND\u2028baz";
+    assertEquals("foo \\OR bar \\AND baz", QuerySyntax.literalQueryString(spaced));
+    assertEquals("foo OR bar AND baz", QuerySyntax.literalSimpleQueryString(spaced, Map.of()));
+    assertEquals(
+        "foo OR bar AND baz", QuerySyntax.literalSimpleQueryString(spaced, Map.of("flags", 1)));
+    QueryParser parser = new QueryParser("title", new WhitespaceAnalyzer());
+    assertEquals(
+        "title:foo title:OR title:bar",
+        parser.parse(QuerySyntax.literalQueryString("foo\u3000OR\u3000bar")).toString());
+  }
+
+  @Test
   void operatorsBecomeSpacesWhereTheEscapeCharacterMayBeOff() {
     assertEquals(
         "gluten free  soup ",
@@ -81,6 +98,7 @@ class QuerySyntaxTests {
     assertTrue(QuerySyntax.isPlainQueryString("android andor"));
     assertFalse(QuerySyntax.isPlainQueryString("title:soup"));
     assertFalse(QuerySyntax.isPlainQueryString("soup AND hot"));
+    assertFalse(QuerySyntax.isPlainQueryString("soup\u3000AND\u3000hot"));
     assertFalse(QuerySyntax.isPlainQueryString("so*p"));
   }
 }

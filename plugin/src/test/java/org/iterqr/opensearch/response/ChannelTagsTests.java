@@ -2,6 +2,7 @@ package org.iterqr.opensearch.response;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
 import java.util.HashMap;
@@ -32,12 +33,16 @@ class ChannelTagsTests {
     Map<String, DocumentField> own =
         new HashMap<>(Map.of("price", new DocumentField("price", List.of(3))));
     SearchHit hit = new SearchHit(1, "id", own, Map.of());
-    ChannelTags.tag(
-        hit,
+    ChannelTags.write(
+        new SearchHit[] {hit},
         List.of(
-            new ChannelRank(new Channel.Original(), 1, 9.1f),
-            new ChannelRank(
-                new Channel.Rewritten(new Rewrite("00000000000000aa", "soup", 1)), 3, 4.2f)));
+            ChannelTags.of(
+                List.of(
+                    new ChannelRank(new Channel.Original(), 1, 9.1f),
+                    new ChannelRank(
+                        new Channel.Rewritten(new Rewrite("00000000000000aa", "soup", 1)),
+                        3,
+                        4.2f)))));
     try (BytesStreamOutput out = new BytesStreamOutput()) {
       hit.writeTo(out);
       hit = new SearchHit(out.bytes().streamInput());
@@ -63,7 +68,7 @@ class ChannelTagsTests {
   @Test
   void aPlainPagesRanksCountFromItsStartAndEndWithTheWindow() {
     SearchHit[] hits = {hit(3), hit(2), hit(2)};
-    ChannelTags.tagPlain(hits, 4, 6);
+    ChannelTags.write(hits, ChannelTags.ofPlain(hits, 4, 6));
     assertEquals(List.of(Map.of("name", "original", "rank", 5, "score", 3f)), tags(hits[0]));
     assertEquals(List.of(Map.of("name", "original", "rank", 6, "score", 2f)), tags(hits[1]));
     assertNull(tags(hits[2]), "beyond the window");
@@ -72,10 +77,20 @@ class ChannelTagsTests {
   @Test
   void aPageThatSomethingElseOrderedHasNoRanks() {
     SearchHit[] rising = {hit(2), hit(3)};
-    ChannelTags.tagPlain(rising, 0, 50);
-    assertNull(tags(rising[0]));
+    assertEquals(List.of(), ChannelTags.ofPlain(rising, 0, 50));
     SearchHit[] unscored = {hit(Float.NaN)};
-    ChannelTags.tagPlain(unscored, 0, 50);
-    assertNull(tags(unscored[0]));
+    assertEquals(List.of(), ChannelTags.ofPlain(unscored, 0, 50));
+  }
+
+  @Test
+  void ifOneHitCannotBeTaggedNoneIs() {
+    SearchHit locked =
+        new SearchHit(1, "id", Map.of("price", new DocumentField("price", List.of(3))), Map.of());
+    locked.score(1);
+    SearchHit[] hits = {hit(2), locked};
+    List<DocumentField> tags = ChannelTags.ofPlain(hits, 0, 50);
+    assertThrows(UnsupportedOperationException.class, () -> ChannelTags.write(hits, tags));
+    assertNull(tags(hits[0]));
+    assertNull(tags(locked));
   }
 }

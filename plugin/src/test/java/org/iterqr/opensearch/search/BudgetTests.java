@@ -12,9 +12,10 @@ class BudgetTests {
   }
 
   @Test
-  void leavesTheServerAllButATenth() {
-    assertEquals(90_000 - 100, begun(90_000, 0).rewriteDeadlineMs(), 50);
+  void leavesTheServerAllButATenthOrAtMost100Ms() {
+    assertEquals(450, begun(500, 0).rewriteDeadlineMs(), 40);
     assertEquals(1_800, begun(2_000, 100).rewriteDeadlineMs(), 50);
+    assertEquals(90_000 - 100, begun(90_000, 0).rewriteDeadlineMs(), 50);
   }
 
   @Test

@@ -4,10 +4,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.AbstractList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
@@ -15,7 +18,9 @@ import org.iterqr.opensearch.outcome.Outcome;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.settings.Settings;
+import org.opensearch.common.util.concurrent.OpenSearchExecutors;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.threadpool.ThreadPool;
@@ -98,6 +103,45 @@ class ChannelRunTests {
     assertOutcome(Outcome.NO_REWRITES, run);
     assertEquals(empty, run.reply());
     assertTrue(run.rewriteNanos() >= 0);
+  }
+
+  @Test
+  void aSearchThatStartsWhileAnEmptyReplyArrivesSearchesNoWindows() throws Exception {
+    // Every task runs at once, so that what is launched in between would win.
+    ThreadPool direct =
+        new ThreadPool(Settings.builder().put("node.name", "direct").build()) {
+          @Override
+          public ExecutorService executor(String name) {
+            return OpenSearchExecutors.newDirectExecutorService();
+          }
+        };
+    try {
+      ChannelServices directly =
+          new ChannelServices(null, direct, NamedXContentRegistry.EMPTY, () -> "node");
+      ChannelRun run = ChannelRun.open(directly, Budget.start(LONG_MS), PLAN);
+      AtomicBoolean started = new AtomicBoolean();
+      List<Rewrite> none =
+          new AbstractList<>() {
+            @Override
+            public Rewrite get(int index) {
+              throw new IndexOutOfBoundsException(index);
+            }
+
+            @Override
+            public int size() {
+              // The run looks into its reply between taking it and ending.
+              if (started.compareAndSet(false, true)) {
+                run.searchStarted(new SearchRequest(), 1);
+              }
+              return 0;
+            }
+          };
+      run.rewritesArrived(RewriteReply.pinned("ck", none));
+      assertTrue(started.get());
+      assertOutcome(Outcome.NO_REWRITES, run);
+    } finally {
+      ThreadPool.terminate(direct, 10, TimeUnit.SECONDS);
+    }
   }
 
   @Test

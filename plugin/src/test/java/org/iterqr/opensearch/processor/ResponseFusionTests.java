@@ -1,0 +1,298 @@
+package org.iterqr.opensearch.processor;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.lucene.search.TotalHits;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.outcome.OutcomeCounters;
+import org.iterqr.opensearch.response.ChannelTags;
+import org.iterqr.opensearch.search.Budget;
+import org.iterqr.opensearch.search.ChannelRun;
+import org.iterqr.opensearch.search.ChannelServices;
+import org.iterqr.opensearch.search.StartedRuns;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.opensearch.action.OriginalIndices;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.action.search.SearchResponseSections;
+import org.opensearch.action.search.ShardSearchFailure;
+import org.opensearch.common.document.DocumentField;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.core.index.shard.ShardId;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.index.query.QueryBuilders;
+import org.opensearch.search.SearchHit;
+import org.opensearch.search.SearchHits;
+import org.opensearch.search.SearchModule;
+import org.opensearch.search.SearchShardTarget;
+import org.opensearch.search.aggregations.Aggregations;
+import org.opensearch.search.aggregations.InternalAggregations;
+import org.opensearch.search.builder.SearchSourceBuilder;
+import org.opensearch.threadpool.ThreadPool;
+import org.opensearch.transport.client.Client;
+
+class ResponseFusionTests {
+  private static final FusionWeights WEIGHTS = new FusionWeights(1, 0.5, 60);
+  private static final ChannelRun.Plan PLAN =
+      new ChannelRun.Plan(50, "soop", null, "digest", Optional.empty());
+  private static final RewriteReply REWRITES =
+      RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
+
+  /** What another response processor may have put in the place of the search's own. */
+  private static final Aggregations FOREIGN = new Aggregations(List.of());
+
+  private static ThreadPool threadPool;
+  private static ChannelServices services;
+
+  private final OutcomeCounters counters = new OutcomeCounters();
+  private final BlockingQueue<SearchResponse> answers = new LinkedBlockingQueue<>();
+
+  @BeforeAll
+  static void startThreads() {
+    threadPool = new ThreadPool(Settings.builder().put("node.name", "test").build());
+    NamedXContentRegistry registry =
+        new NamedXContentRegistry(new SearchModule(Settings.EMPTY, List.of()).getNamedXContents());
+    services = new ChannelServices(searchingClient(), threadPool, registry, () -> "node");
+  }
+
+  @AfterAll
+  static void stopThreads() {
+    ThreadPool.terminate(threadPool, 10, TimeUnit.SECONDS);
+  }
+
+  /** Every window has the documents of the plain response. */
+  private static Client searchingClient() {
+    return (Client)
+        Proxy.newProxyInstance(
+            Client.class.getClassLoader(),
+            new Class<?>[] {Client.class},
+            (proxy, method, arguments) -> {
+              assertEquals("search", method.getName());
+              @SuppressWarnings("unchecked")
+              ActionListener<SearchResponse> listener =
+                  (ActionListener<SearchResponse>) arguments[1];
+              listener.onResponse(response(null, hit("a", 1, 2), hit("b", 2, 1)));
+              return null;
+            });
+  }
+
+  private static SearchHit hit(String id, long seqNo, float score) {
+    return hit(id, seqNo, score, Map.of());
+  }
+
+  /** Its fields refuse tags. */
+  private static SearchHit lockedHit(String id, long seqNo, float score) {
+    return hit(id, seqNo, score, Map.of("price", new DocumentField("price", List.of(3))));
+  }
+
+  private static SearchHit hit(
+      String id, long seqNo, float score, Map<String, DocumentField> fields) {
+    SearchHit hit = new SearchHit(1, id, fields, Map.of());
+    hit.score(score);
+    hit.setSeqNo(seqNo);
+    hit.setPrimaryTerm(1);
+    hit.shard(
+        new SearchShardTarget(
+            "node", new ShardId("dishes", "uuid", 0), null, OriginalIndices.NONE));
+    return hit;
+  }
+
+  private static SearchHits hits(SearchHit... hits) {
+    return new SearchHits(hits, new TotalHits(hits.length, TotalHits.Relation.EQUAL_TO), 2);
+  }
+
+  private static SearchResponse response(Aggregations aggregations, SearchHit... hits) {
+    return new SearchResponse(
+        new SearchResponseSections(hits(hits), aggregations, null, false, null, null, 1),
+        null,
+        1,
+        1,
+        0,
+        5,
+        ShardSearchFailure.EMPTY_ARRAY,
+        SearchResponse.Clusters.EMPTY);
+  }
+
+  private static SearchRequest request() {
+    return new SearchRequest("dishes")
+        .source(new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soop")));
+  }
+
+  private static ChannelRun ended(Outcome outcome) {
+    return ChannelRun.ended(services, Budget.start(60_000), PLAN, outcome);
+  }
+
+  /** A run whose windows are searched in another thread. */
+  private static ChannelRun searching() {
+    ChannelRun run = ChannelRun.open(services, Budget.start(60_000), PLAN);
+    StartedRuns.start(run, request());
+    run.rewritesArrived(REWRITES);
+    return run;
+  }
+
+  private void start(ChannelRun run, SearchResponse plain) {
+    start(run, plain, ActionListener.wrap(answers::add, e -> assertNull(e)));
+  }
+
+  private void start(
+      ChannelRun run, SearchResponse plain, ActionListener<SearchResponse> listener) {
+    new ResponseFusion(run, WEIGHTS, threadPool, counters, request(), plain, listener).start();
+  }
+
+  private SearchResponse answer() throws InterruptedException {
+    return answers.poll(10, TimeUnit.SECONDS);
+  }
+
+  /** The one search is counted once. */
+  private void assertCounted(Outcome expected) {
+    List<Outcome> counted = new ArrayList<>();
+    for (Outcome outcome : Outcome.values()) {
+      for (long i = 0; i < counters.get(outcome); i++) {
+        counted.add(outcome);
+      }
+    }
+    assertEquals(List.of(expected), counted);
+    assertEquals(0, answers.size(), "answered more than once");
+  }
+
+  private static void assertUntouched(SearchResponse plain, SearchResponse answer) {
+    assertSame(plain, answer);
+    SearchHit[] hits = plain.getHits().getHits();
+    assertEquals(List.of(2f, 1f), Arrays.stream(hits).map(SearchHit::getScore).toList());
+    for (SearchHit hit : hits) {
+      assertFalse(hit.getFields().containsKey(ChannelTags.FIELD), hit.getId());
+    }
+  }
+
+  @Test
+  void aFusedResponseHasFusedScoresAndTags() throws Exception {
+    SearchResponse plain = response(InternalAggregations.EMPTY, hit("a", 1, 2), hit("b", 2, 1));
+    start(searching(), plain);
+    SearchResponse answer = answer();
+    assertEquals(1.5f / 61, answer.getHits().getAt(0).getScore(), 1e-6);
+    assertEquals(2, answer.getHits().getAt(1).field(ChannelTags.FIELD).getValues().size());
+    assertCounted(Outcome.FUSED);
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Outcome.class,
+      names = {"FUSED", "NO_REWRITES"},
+      mode = EnumSource.Mode.EXCLUDE)
+  void everyEndingIsAnsweredAndCountedOnce(Outcome outcome) throws Exception {
+    SearchResponse plain = response(null, hit("a", 1, 2));
+    start(ended(outcome), plain);
+    assertNotSame(plain, answer());
+    assertCounted(outcome);
+  }
+
+  @Test
+  void anEmptyReplyIsAnsweredAndCountedOnce() throws Exception {
+    ChannelRun run = ChannelRun.open(services, Budget.start(60_000), PLAN);
+    run.rewritesArrived(RewriteReply.pinned("ck", List.of()));
+    start(run, response(null, hit("a", 1, 2)));
+    assertEquals(1, answer().getHits().getAt(0).field(ChannelTags.FIELD).getValues().size());
+    assertCounted(Outcome.NO_REWRITES);
+  }
+
+  @Test
+  void aPipelineWithoutRequestProcessorIsAnsweredAndCountedOnce() throws Exception {
+    start(null, response(null, hit("a", 1, 2)));
+    assertEquals(1, answer().getHits().getHits().length);
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void aPlainResponseThatCannotBeTaggedIsSentUntouched() throws Exception {
+    SearchResponse plain = response(null, hit("a", 1, 2), lockedHit("b", 2, 1));
+    start(ended(Outcome.TIMEOUT), plain);
+    assertUntouched(plain, answer());
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void aPlainResponseThatCannotBeRebuiltIsSentUntouched() throws Exception {
+    SearchResponse plain = response(FOREIGN, hit("a", 1, 2), hit("b", 2, 1));
+    start(ended(Outcome.TIMEOUT), plain);
+    assertUntouched(plain, answer());
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void aFusedResponseThatCannotBeBuiltLeavesThePlainOneUntouched() throws Exception {
+    SearchResponse plain = response(FOREIGN, hit("a", 1, 2), hit("b", 2, 1));
+    start(searching(), plain);
+    assertUntouched(plain, answer());
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void aFusedResponseThatCannotBeTaggedLeavesThePlainOneUntouched() throws Exception {
+    SearchResponse plain = response(null, hit("a", 1, 2), lockedHit("b", 2, 1));
+    start(searching(), plain);
+    assertUntouched(plain, answer());
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void anErrorIsAnsweredLikeAnException() throws Exception {
+    SearchResponse plain =
+        new SearchResponse(
+            new SearchResponseSections(
+                hits(hit("a", 1, 2), hit("b", 2, 1)), null, null, false, null, null, 1),
+            null,
+            1,
+            1,
+            0,
+            5,
+            ShardSearchFailure.EMPTY_ARRAY,
+            SearchResponse.Clusters.EMPTY) {
+          @Override
+          public Aggregations getAggregations() {
+            throw new StackOverflowError();
+          }
+        };
+    start(ended(Outcome.UNAVAILABLE), plain);
+    assertUntouched(plain, answer());
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
+  void whatTheListenerThrowsIsNotAnsweredAgain() {
+    SearchResponse plain = response(null, hit("a", 1, 2));
+    assertThrows(
+        StackOverflowError.class,
+        () ->
+            start(
+                ended(Outcome.TIMEOUT),
+                plain,
+                ActionListener.wrap(
+                    answer -> {
+                      throw new StackOverflowError();
+                    },
+                    e -> answers.add(plain))));
+    assertCounted(Outcome.TIMEOUT);
+  }
+}
