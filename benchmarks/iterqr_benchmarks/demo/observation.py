@@ -31,11 +31,6 @@ class Hit:
     satisfies: bool
     channels: tuple[ChannelTag, ...]
 
-    @property
-    def only_by_rewrites(self) -> bool:
-        """Whether no other channel than rewrites retrieved it."""
-        return bool(self.channels) and all(tag.name == REWRITE for tag in self.channels)
-
 
 @dataclass(frozen=True, slots=True)
 class UsedRewrite:

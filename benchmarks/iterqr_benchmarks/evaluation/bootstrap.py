@@ -20,11 +20,6 @@ class Interval:
     high: float
     confidence: float = CONFIDENCE
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether all of the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
 
 def paired_bootstrap(differences: Sequence[float], *, seed: int, resamples: int = RESAMPLES) -> Interval:
     """Returns the mean of paired differences with its interval (percentile method, `CONFIDENCE`).

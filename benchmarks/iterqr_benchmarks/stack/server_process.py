@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from iterqr_benchmarks.stack.state import ServerProcess, StackFolder, read_serve
 
 _POLL_S = 0.1
 _LINES_SHOWN = 15
+_LOCAL = [("grpc.enable_http_proxy", 0)]  # a proxy of this machine's user does not know this machine's ports
 
 ServerSettings = Mapping[str, Mapping[str, str | int | float | bool]]
 
@@ -43,6 +46,8 @@ class ModelBuild:
         self._log = folder.model_log
         self._model = model
         self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._cancelled = False
 
     def run(self, on_line: Callable[[str], None]) -> str:
         """Builds the model and returns the folder it lies in.
@@ -55,9 +60,12 @@ class ModelBuild:
         """
         command = [str(server_command()), "model", "build", "--name", self._model]
         with self._log.open("w", encoding="utf-8") as log:
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-            )
+            with self._lock:
+                if self._cancelled:
+                    raise StackError("the build of the model was cancelled")
+                self._process = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                )
             last = ""
             assert self._process.stdout is not None  # noqa: S101 - for the type checker
             with self._process.stdout as output:
@@ -73,9 +81,12 @@ class ModelBuild:
         return last
 
     def cancel(self) -> None:
-        """Ends the process if it runs. Called from another thread."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        """Ends the process and its download if they run, or keeps them from starting. Called from another thread."""
+        with self._lock:
+            self._cancelled = True
+            if self._process is not None and self._process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGTERM)
 
 
 def write_config(file: Path, settings: ServerSettings) -> None:
@@ -129,7 +140,7 @@ def last_lines(log: Path) -> str:
 
 
 def _wait_until_serving(server: ServerProcess, log: Path, deadline: float, cancelled: threading.Event) -> None:
-    with grpc.insecure_channel(server.address) as channel:
+    with grpc.insecure_channel(server.address, options=_LOCAL) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         while not _serves(health):
             if cancelled.is_set():
