@@ -56,13 +56,13 @@ def build_model(
         BuiltModelError: the folder in the cache is damaged.
     """
     path = found.path
-    digest = found.sha256 or _digest(path, listener)
+    digest = found.sha256 or _digest(found, listener)
     key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}-l{LAYOUT_VERSION}"
     stem = path.stem if path.is_file() else path.name
     model_id = f"{''.join(c if c.isalnum() or c in '.-' else '-' for c in stem)[:64]}-{key}"
 
     def build(folder: Path) -> None:
-        if found.sha256 and (actual := _digest(path, listener)) != found.sha256:
+        if found.sha256 and (actual := _digest(found, listener)) != found.sha256:
             raise ModelDigestError(f"{path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again")
         weights = open_weights(path)
         listener.stage("build model", weights.architecture.layers + 2)
@@ -77,11 +77,18 @@ def build_model(
     return read_built_model(make_once(cache_folder() / "models" / model_id, build))
 
 
-def _digest(path: Path, listener: ProgressListener) -> str:
-    """The digest of one file, or of the list of names and digests of several."""
-    files = weight_files(path)
+def _digest(found: FoundWeights, listener: ProgressListener) -> str:
+    """The digest of one file, or of the list of names and digests of several.
+
+    Raises:
+        ModelDigestError: a folder's file is not the published one.
+    """
+    files = weight_files(found.path)
     listener.stage("check weights", sum(file.stat().st_size for file in files))
     digests = {file.name: sha256_of(file, listener.advance) for file in files}
+    for name, published in found.file_sha256.items():
+        if digests.get(name, published) != published:
+            raise ModelDigestError(f"{found.path / name}: SHA-256 is {digests[name]}, must be {published}")
     if len(digests) == 1:
         return next(iter(digests.values()))
     return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(digests.items())).encode()).hexdigest()

@@ -159,6 +159,31 @@ def test_what_is_no_model_is_named(name: str) -> None:
         prepare_model(name, show_progress=False)
 
 
+def hub_snapshot(tmp_path: Path) -> Path:
+    """A folder as the hub's client leaves it: links to blobs, large ones named by their SHA-256."""
+    source, blobs, snapshot = (tmp_path / name for name in ("source", "blobs", "snapshot"))
+    tiny_qwen2(tied=True).save(source)
+    blobs.mkdir()
+    snapshot.mkdir()
+    for file in source.iterdir():
+        data = file.read_bytes()
+        kind = hashlib.sha256 if file.suffix == ".safetensors" else hashlib.sha1
+        blob = blobs / kind(data).hexdigest()
+        blob.write_bytes(data)
+        (snapshot / file.name).symlink_to(blob)
+    return snapshot
+
+
+def test_hub_files_are_held_to_the_digests_that_name_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = hub_snapshot(tmp_path)
+    monkeypatch.setattr(store, "snapshot_download", lambda *_args, **_kwargs: str(snapshot))
+    assert read_built_model(prepare_model("Qwen/tiny", show_progress=False)).source_name == "Qwen/tiny"
+    weights = next(snapshot.glob("*.safetensors"))
+    weights.resolve().write_bytes(weights.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(ModelDigestError, match=weights.name):
+        prepare_model("Qwen/tiny", show_progress=False)
+
+
 def test_an_unreachable_hub_is_a_download_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_args: object, **_kwargs: object) -> str:
         raise OSError("no route to host\nand more")
