@@ -3,7 +3,8 @@
 BenchmarkError
 ├── StackError            node or server could not be prepared, started or stopped
 │   └── StackBusyError    another process is working on the same stack
-└── DemoError             the stack runs but does not answer as the contract says
+├── DemoError             the stack runs but does not answer as the contract says
+└── WorldDataError        the demo world's data files are wrong (`catalog/model.py`)
 """
 
 

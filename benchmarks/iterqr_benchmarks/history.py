@@ -52,11 +52,6 @@ class HintDocument:
         """Clicks on all titles together."""
         return sum(title.clicks for title in self.titles)
 
-    @property
-    def document_id(self) -> str:
-        """Identifies it in the index: one document per region and query."""
-        return f"{self.region}/{self.query}"
-
     def document(self) -> dict[str, object]:
         """Returns it as the hints index holds it."""
         titles = [{"title": t.title, "clicks": t.clicks, "clients": t.clients} for t in self.titles]

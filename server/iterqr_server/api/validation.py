@@ -33,13 +33,12 @@ class InvalidFieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ValidRequest:
-    """A RewriteQueryRequest within its limits. `query` is cleaned; `request_id` is empty if the caller gave none."""
+    """A RewriteQueryRequest within its limits. `query` is cleaned."""
 
     query: str
     region: str
     tenant: str
     max_rewrites: int
-    request_id: str
 
 
 def validate(request: RewriteQueryRequest, default_max_rewrites: int) -> ValidRequest:
@@ -66,7 +65,6 @@ def validate(request: RewriteQueryRequest, default_max_rewrites: int) -> ValidRe
         region=_check_length("region", request.region, MAX_NAME_CHARS),
         tenant=_check_length("tenant", request.tenant, MAX_NAME_CHARS),
         max_rewrites=request.max_rewrites or default_max_rewrites,
-        request_id=request.request_id,
     )
 
 

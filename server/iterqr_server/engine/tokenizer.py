@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 from iterqr_proto.rewrite_format import Segment
@@ -51,11 +50,6 @@ class BytePairTokenizer:
 
         self._stop_ids = frozenset(stops)
         self.end_of_turn_id = stops[0]
-
-    @classmethod
-    def from_file(cls, path: Path) -> BytePairTokenizer:
-        """Reads a tokenizer.json."""
-        return cls(path.read_text("utf-8"))
 
     @property
     def stop_ids(self) -> frozenset[int]:

@@ -30,7 +30,7 @@ def test_few_hundred_documents_over_all_regions(documents: tuple[HintDocument, .
 
 
 def test_one_document_per_region_and_query(documents: tuple[HintDocument, ...]) -> None:
-    assert len({document.document_id for document in documents}) == len(documents)
+    assert len({(document.region, document.query) for document in documents}) == len(documents)
     assert len({(document.region, document.query) for document in documents}) == len(documents)
 
 
@@ -60,8 +60,8 @@ def test_truth_of_tail_queries_is_not_read(
 ) -> None:
     """Other tail queries with other truth change nothing but which queries are left out."""
     monkeypatch.setattr(history, "load_queries", lambda _name: ())
-    without = {document.document_id: document for document in click_history(catalog)}
-    assert all(without[document.document_id] == document for document in documents)
+    without = {(document.region, document.query): document for document in click_history(catalog)}
+    assert all(without[document.region, document.query] == document for document in documents)
 
 
 def test_same_seed_same_history_and_other_seed_another(catalog: Catalog, documents: tuple[HintDocument, ...]) -> None:
