@@ -9,7 +9,7 @@ from iterqr_server.api.validation import InvalidFieldError, explain_undecodable,
 
 def test_a_valid_request_is_cleaned_and_gets_defaults() -> None:
     valid = validate(RewriteQueryRequest(query="  pad\u0000 tai\n", region="north"), default_max_rewrites=3)
-    assert (valid.query, valid.region, valid.max_rewrites, valid.request_id) == ("pad tai", "north", 3, "")
+    assert (valid.query, valid.region, valid.max_rewrites) == ("pad tai", "north", 3)
 
 
 @pytest.mark.parametrize(
