@@ -132,7 +132,7 @@ async def serve(settings: Settings) -> int:
             lambda: prepare_model(settings.model.name, show_progress=sys.stderr.isatty())  # the log stays JSON
         )
         _log.info("loading_model", folder=str(folder))
-        return open_engine(settings.engine, folder)
+        return await _in_daemon_thread(lambda: open_engine(settings.engine, folder))  # reads a large tokenizer
 
     application = Application(settings, open_configured_engine, hint_source(settings))
     stop = asyncio.Event()

@@ -78,11 +78,6 @@ class Catalog:
     dishes: tuple[Dish, ...]
 
     @cached_property
-    def by_id(self) -> dict[str, Dish]:
-        """Dishes by `dish_id`."""
-        return {dish.dish_id: dish for dish in self.dishes}
-
-    @cached_property
     def by_region(self) -> dict[str, tuple[Dish, ...]]:
         """Dishes by region, in catalog order."""
         regions = dict.fromkeys(dish.region for dish in self.dishes)

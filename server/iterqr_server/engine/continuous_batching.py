@@ -134,7 +134,8 @@ class ContinuousBatchingEngine:
             raise ValueError(f"max_new_tokens: must be at least 1, got {request.max_new_tokens}")
         if request.request_id in self._live:
             raise ValueError(f"request_id: {request.request_id!r} is in use")
-        if len(self._waiting) >= max(1, self._settings.max_waiting):  # at once: whoever waits cannot start yet
+        self._admit()
+        if self._waiting and len(self._waiting) >= self._settings.max_waiting:  # refused before it costs an encoding
             raise EngineOverloadedError(len(self._waiting), self._settings.max_waiting)
         sequence = self._encode(request)
         self._check_fits(sequence)

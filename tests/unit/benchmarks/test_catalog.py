@@ -71,7 +71,7 @@ def test_seed_draws_menus_but_not_merchants(catalog: Catalog) -> None:
 
 
 def test_identifiers_are_unique_and_plain(catalog: Catalog) -> None:
-    assert len(catalog.by_id) == len(catalog.dishes)
+    assert len({dish.dish_id for dish in catalog.dishes}) == len(catalog.dishes)
     assert len({m.merchant_id for m in catalog.merchants}) == len(catalog.merchants)
     assert all(re.fullmatch(r"[a-z0-9-]+", dish.dish_id) for dish in catalog.dishes)
     assert slug("Phở Hòa Bình") == "pho-hoa-binh"

@@ -218,6 +218,18 @@ async def test_closing_a_stream_aborts_its_request() -> None:
         engine.abort("unknown")
 
 
+async def test_room_that_an_abort_made_counts_at_once() -> None:
+    limits = EngineSettings(max_running=2, max_waiting=1, arena_positions=4096, block_positions=8)
+    async with gated(limits) as (engine, gate):
+        tasks = [asyncio.create_task(text_of(engine, request(str(i), f"q{i}"))) for i in range(3)]
+        await gate.arrived()
+        engine.abort("0")
+        tasks.append(asyncio.create_task(text_of(engine, request("3", "q3"))))
+        await asyncio.sleep(0)
+        gate.open()
+        assert await asyncio.gather(*tasks) == ["", "<q1>", "<q2>", "<q3>"]
+
+
 async def test_a_full_queue_refuses_and_recovers() -> None:
     limits = EngineSettings(max_running=2, max_waiting=1, arena_positions=4096, block_positions=8)
     async with gated(limits) as (engine, gate):

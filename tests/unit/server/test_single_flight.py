@@ -34,6 +34,11 @@ async def three_seconds(progress: Steps) -> None:
         progress.append(second)
 
 
+async def fails(_progress: Steps) -> None:
+    await asyncio.sleep(1)
+    raise ValueError("broken")
+
+
 def test_a_waiter_gets_the_end_or_its_own_timeout() -> None:
     async def main() -> None:
         flights, ends = make()
@@ -126,10 +131,6 @@ def test_background_flights_beyond_the_limit_are_cancelled_at_once() -> None:
 
 
 def test_every_waiter_gets_the_error_and_the_next_call_starts_anew() -> None:
-    async def fails(_progress: Steps) -> None:
-        await asyncio.sleep(1)
-        raise ValueError("broken")
-
     async def main() -> None:
         flights, ends = make()
         flight = flights.start("key", [], fails)
@@ -142,10 +143,6 @@ def test_every_waiter_gets_the_error_and_the_next_call_starts_anew() -> None:
 
 
 def test_an_error_without_waiters_is_reported_once() -> None:
-    async def fails(_progress: Steps) -> None:
-        await asyncio.sleep(1)
-        raise ValueError("broken")
-
     async def main() -> None:
         flights, ends = make()
         flight = flights.start("key", [], fails)
