@@ -29,6 +29,9 @@ class GenerationRequest:
     `request_id` is unique among the engine's live requests. `prompt.prefix` is shared by many requests: an engine
     computes it once and keeps it. `guide` is a regular expression that the output must match as a whole; engines hold
     decoding to it where they can, and an output that `max_new_tokens` cuts short matches only its beginning.
+    `deadline` is a time of the event loop's clock after which the caller has no use for more output; engines serve the
+    earliest first and refuse what cannot be done in time. `drafts` are texts whose passages the output may repeat, best
+    first: engines may use them to go faster, never to choose another token.
     """
 
     request_id: str
@@ -36,6 +39,22 @@ class GenerationRequest:
     max_new_tokens: int
     tenant: str = ""
     guide: str = ""
+    deadline: float | None = None
+    drafts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """Prompts to be answered with one token each, out of `answers`.
+
+    What the prompts begin with alike is computed once. Each answer must be a single token of the model's vocabulary.
+    """
+
+    request_id: str
+    prompts: tuple[Prompt, ...]
+    answers: tuple[str, ...]
+    tenant: str = ""
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,13 @@ class GenerationEngine(Protocol):
 
         Raises at once: PromptTooLongError, EngineOverloadedError, EngineClosedError. While iterating:
         EngineFatalError. The caller must iterate to the end or call `abort`; closing the iterator aborts.
+        """
+        ...
+
+    async def score(self, request: ScoreRequest) -> tuple[tuple[float, ...], ...]:
+        """Returns, for each prompt, the natural logarithm of each answer's probability to be the next token.
+
+        Raises what `submit` raises, and ValueError if an answer is not one token. Cancelling it aborts the request.
         """
         ...
 
