@@ -29,6 +29,7 @@ from iterqr_server.rewrite.single_flight import Flight, FlightEnd, SingleFlight
 from iterqr_server.telemetry.metrics import Metrics
 
 _WARM_UP_QUERY = "warm up"
+_BULK_SHARE = "bulk:"  # before the tenant's name: its bulk traffic takes nothing of its interactive share
 _log = structlog.get_logger(__name__)
 
 
@@ -50,13 +51,17 @@ class Outcome(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class RewriteCall:
-    """A valid call. `query` is not empty after cleaning; `deadline` is a time of the event loop's clock."""
+    """A valid call. `query` is not empty after cleaning; `deadline` is a time of the event loop's clock.
+
+    A call of bulk generation runs in a share of the engine of its own, and its generation ends with its caller.
+    """
 
     query: str
     region: str
     tenant: str
     max_rewrites: int
-    deadline: float
+    deadline: float | None
+    is_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,10 @@ class RewriteService:
         self._engine = engine
 
     async def rewrite(self, call: RewriteCall) -> RewriteResult:
-        """Returns the rewrites of one query, `reply_margin_ms` before the deadline at the latest.
+        """Returns the rewrites of one query, `reply_margin_ms` before the deadline, if it has one, at the latest.
+
+        A bulk call joins any generation of its query. An interactive one joins no bulk generation, which may still be
+        waiting behind all others.
 
         Raises:
             NotReadyError: the model is not warm yet.
@@ -126,15 +134,30 @@ class RewriteService:
             ShuttingDownError: the server stops.
             EngineError: what the engine raised.
         """
-        key = self._key(call, self._ready_engine())
+        key = self._key(call, self.ready_engine())
         cached = self._cache.get(key)
         self._metrics.cache.labels("hit" if cached else "miss").inc()
         if cached:
             return _cached_result(key, cached)
-        flight = self._flights.find(key)
+        flight = self._flights.find((key, False)) or (self._flights.find((key, True)) if call.is_bulk else None)
         source = Source.COALESCED if flight else Source.GENERATED
-        flight = flight or self._flights.start(key, GenerationProgress(key), self._generate)
+        flight = flight or self._flights.start(
+            (key, call.is_bulk),
+            GenerationProgress(key),
+            lambda progress: self._generate(progress, call),
+            outlives_waiters=not call.is_bulk,
+        )
         return await self._await_flight(flight, source, call.deadline)
+
+    def ready_engine(self) -> GenerationEngine:
+        """Returns the engine.
+
+        Raises:
+            NotReadyError: the model is not warm yet, or the server stops.
+        """
+        if self._engine is None:
+            raise NotReadyError
+        return self._engine
 
     def gauges(self) -> dict[str, float]:
         """Returns this moment's values for the metrics endpoint; names ending in `_total` only grow."""
@@ -156,11 +179,6 @@ class RewriteService:
         if engine:
             await engine.close()
 
-    def _ready_engine(self) -> GenerationEngine:
-        if self._engine is None:
-            raise NotReadyError
-        return self._engine
-
     def _key(self, call: RewriteCall, engine: GenerationEngine) -> CacheKey:
         return CacheKey(
             tenant=call.tenant,
@@ -172,10 +190,13 @@ class RewriteService:
             max_rewrites=call.max_rewrites,
         )
 
-    async def _await_flight(self, flight: Flight[GenerationProgress], source: Source, deadline: float) -> RewriteResult:
+    async def _await_flight(
+        self, flight: Flight[GenerationProgress], source: Source, deadline: float | None
+    ) -> RewriteResult:
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        complete = await self._flights.wait(flight, deadline - self._config.reply_margin_ms / 1000 - arrived)
+        margin_s = self._config.reply_margin_ms / 1000
+        complete = await self._flights.wait(flight, None if deadline is None else deadline - margin_s - arrived)
         if flight.task.cancelled():
             raise ShuttingDownError
         progress = flight.progress
@@ -198,7 +219,7 @@ class RewriteService:
             generated_tokens=progress.generated_tokens,
         )
 
-    async def _generate(self, progress: GenerationProgress) -> None:
+    async def _generate(self, progress: GenerationProgress, call: RewriteCall) -> None:
         """The job of a flight: everything between the cache's miss and its filling."""
         loop = asyncio.get_running_loop()
         key = progress.key
@@ -211,7 +232,7 @@ class RewriteService:
         self._metrics.hints.labels(hints.outcome.value).inc()
         self._metrics.stage_seconds.labels("hints").observe(progress.hints_us / 1e6)
         with self._tracer.start_as_current_span("generation") as span:
-            await self._run_engine(progress, self._prompt(key.query, hints.titles))
+            await self._run_engine(progress, self._prompt(key.query, hints.titles), call)
             span.set_attribute("iterqr.generation.tokens", progress.generated_tokens)
         for reason, count in progress.rejected.items():
             self._metrics.rejected.labels(reason).inc(count)
@@ -219,14 +240,14 @@ class RewriteService:
         self._metrics.stage_seconds.labels("generation").observe(progress.generation_us(loop.time()) / 1e6)
         self._keep(key, progress.output, hints)
 
-    async def _run_engine(self, progress: GenerationProgress, prompt: Prompt) -> None:
+    async def _run_engine(self, progress: GenerationProgress, prompt: Prompt, call: RewriteCall) -> None:
         loop = asyncio.get_running_loop()
-        engine = self._ready_engine()
+        engine = self.ready_engine()
         request = GenerationRequest(
             request_id=f"rewrite-{next(self._request_numbers)}",
             prompt=prompt,
             max_new_tokens=self._config.max_new_tokens,
-            tenant=progress.key.tenant,
+            tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
             guide=grammar(progress.key.max_rewrites),
         )
         progress.submitted(loop.time())

@@ -25,6 +25,7 @@ class Flight(Generic[P]):
 
     key: Hashable
     progress: P
+    outlives_waiters: bool
     task: asyncio.Task[None] = field(init=False)
     waiters: int = 0
     abandon_timer: asyncio.TimerHandle | None = None
@@ -33,9 +34,9 @@ class Flight(Generic[P]):
 class SingleFlight(Generic[P]):
     """The running flights by key.
 
-    A flight whose last waiter left goes on in the background, so that the next caller finds its result: at most
-    `max_background` of them, each at most `max_background_s`; those beyond are cancelled. All methods are called on
-    the event loop's thread.
+    A flight that `outlives_waiters` goes on in the background after its last waiter left, so that the next caller finds
+    its result: at most `max_background` of them, each at most `max_background_s`; those beyond are cancelled, and so
+    are the other flights. All methods are called on the event loop's thread.
     """
 
     def __init__(
@@ -66,28 +67,30 @@ class SingleFlight(Generic[P]):
         flight = self._by_key.get(key)
         return flight if flight and not flight.task.done() else None
 
-    def start(self, key: Hashable, progress: P, job: Callable[[P], Awaitable[None]]) -> Flight[P]:
+    def start(
+        self, key: Hashable, progress: P, job: Callable[[P], Awaitable[None]], *, outlives_waiters: bool = True
+    ) -> Flight[P]:
         """Starts `job(progress)` under a key that has no flight."""
 
         async def run() -> None:
             await job(progress)
 
-        flight = Flight(key, progress)
+        flight = Flight(key, progress, outlives_waiters)
         flight.task = asyncio.create_task(run())
         flight.task.add_done_callback(lambda _task: self._ended(flight))
         self._by_key[key] = flight
         self._live.add(flight)
         return flight
 
-    async def wait(self, flight: Flight[P], timeout_s: float) -> bool:
-        """Waits for the flight's end, but at most `timeout_s`. Returns whether it ended well.
+    async def wait(self, flight: Flight[P], timeout_s: float | None) -> bool:
+        """Waits for the flight's end, but at most `timeout_s` if given. Returns whether it ended well.
 
         Raises what the flight raised. Being cancelled ends the waiting, not the flight.
         """
         flight.waiters += 1
         self._to_foreground(flight)
         try:
-            await asyncio.wait({flight.task}, timeout=max(0.0, timeout_s))
+            await asyncio.wait({flight.task}, timeout=None if timeout_s is None else max(0.0, timeout_s))
         finally:
             flight.waiters -= 1
             if not flight.waiters and not flight.task.done():
@@ -114,7 +117,7 @@ class SingleFlight(Generic[P]):
             flight.abandon_timer = None
 
     def _to_background(self, flight: Flight[P]) -> None:
-        if len(self._background) >= self._max_background:
+        if not flight.outlives_waiters or len(self._background) >= self._max_background:
             self._abandon(flight)
             return
         self._background.add(flight)

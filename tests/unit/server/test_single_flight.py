@@ -153,6 +153,24 @@ def test_an_error_without_waiters_is_reported_once() -> None:
     run_in_virtual_time(main())
 
 
+def test_a_flight_that_must_not_outlive_its_waiters_ends_with_the_last() -> None:
+    async def main() -> None:
+        flights, ends = make()
+        flight = flights.start("key", [], three_seconds, outlives_waiters=False)
+        waiters = [asyncio.create_task(flights.wait(flight, None)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        waiters[0].cancel()
+        await asyncio.sleep(0)
+        assert flights.find("key") is flight
+        waiters[1].cancel()
+        await asyncio.wait(waiters)
+        assert flights.find("key") is None
+        await asyncio.wait({flight.task})
+        assert ends.counts == {FlightEnd.ABANDONED: 1}
+
+    run_in_virtual_time(main())
+
+
 @pytest.mark.parametrize("timeout_s", [0.0, -5.0])
 def test_a_deadline_in_the_past_returns_at_once(timeout_s: float) -> None:
     async def main() -> None:
