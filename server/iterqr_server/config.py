@@ -119,6 +119,9 @@ class RewriteConfig(_Section):
     """Generations that may go on after their last caller left; more are aborted."""
     max_background_ms: int = Field(default=15_000, ge=0, le=600_000)
     """How long a generation may go on after its last caller left."""
+    max_bulk_in_flight: int = Field(default=0, ge=0, le=10_000)
+    """Queries of bulk streams generated at the same time, and those that one stream may have in flight; 0 means twice
+    engine.max_running."""
     template: str = ""
     """TOML file with instruction and examples; empty means the one for food delivery."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -30,8 +30,8 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "iterqr_stage_seconds",
-            "Time of the stages of RewriteQuery: total of every reply; hints, first_token, generation once each "
-            "generation",
+            "Time of the stages: total of every RewriteQuery reply; hints, first_token, generation once each "
+            "generation; score of every ScoreRewrites reply",
             ["stage"],
             buckets=_BUCKETS_S,
             registry=self.registry,
@@ -46,6 +46,24 @@ class Metrics:
             "Lines of the model that were not served, by reason",
             ["reason"],
             registry=self.registry,
+        )
+
+        self.bulk_items = Counter(
+            "iterqr_bulk_items",
+            "Answered items of RewriteQueries streams by outcome: complete, no_rewrites, or the failure's code",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.bulk_in_flight = Gauge(
+            "iterqr_bulk_in_flight", "Items of RewriteQueries streams read and not answered", registry=self.registry
+        )
+        self.bulk_retries = Counter(
+            "iterqr_bulk_retries",
+            "Times a bulk item waited because the engine's queue was full",
+            registry=self.registry,
+        )
+        self.scored_rewrites = Counter(
+            "iterqr_scored_rewrites", "Rewrites that ScoreRewrites scored", registry=self.registry
         )
 
     def add_gauges(self, loop: asyncio.AbstractEventLoop, read: Callable[[], Mapping[str, float]]) -> None:
