@@ -3,14 +3,16 @@
 | exception | code | details |
 |---|---|---|
 | InvalidFieldError, PromptTooLongError | INVALID_ARGUMENT | BadRequest with field and limit |
-| NothingInTimeError | DEADLINE_EXCEEDED | |
-| EngineOverloadedError | RESOURCE_EXHAUSTED | RetryInfo |
+| NothingInTimeError, NoScoresInTimeError, DeadlineExpiredError | DEADLINE_EXCEEDED | |
+| EngineOverloadedError (QueueFullError, DeadlineUnreachableError) | RESOURCE_EXHAUSTED | RetryInfo |
 | NotReadyError, ShuttingDownError, EngineClosedError, EngineFatalError | UNAVAILABLE | |
 | NotAvailableError | UNIMPLEMENTED | |
 | anything else | INTERNAL | says nothing of its cause; the log does |
 """
 
 from __future__ import annotations
+
+import math
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
@@ -25,14 +27,13 @@ from grpc_status import rpc_status
 from iterqr_server.api.not_available import NotAvailableError
 from iterqr_server.api.validation import InvalidFieldError
 from iterqr_server.engine.errors import (
+    DeadlineExpiredError,
     EngineClosedError,
     EngineFatalError,
     EngineOverloadedError,
     PromptTooLongError,
 )
-from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
-
-_RETRY_AFTER_MS = 500
+from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError, NotReadyError, ShuttingDownError
 
 
 def to_status(error: Exception) -> grpc.Status:
@@ -43,11 +44,11 @@ def to_status(error: Exception) -> grpc.Status:
         case PromptTooLongError():
             description = f"too long for the model together with its hints: {error}"
             return _status(code_pb2.INVALID_ARGUMENT, f"query: {description}", _bad_request("query", description))
-        case NothingInTimeError():
+        case NothingInTimeError() | NoScoresInTimeError() | DeadlineExpiredError():
             return _status(code_pb2.DEADLINE_EXCEEDED, str(error))
         case EngineOverloadedError():
             delay = Duration()
-            delay.FromMilliseconds(_RETRY_AFTER_MS)
+            delay.FromMilliseconds(math.ceil(error.retry_after_s * 1000))
             return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), error_details_pb2.RetryInfo(retry_delay=delay))
         case NotReadyError() | ShuttingDownError() | EngineClosedError():
             return _status(code_pb2.UNAVAILABLE, str(error))

@@ -24,8 +24,8 @@ from iterqr_server.engine.detokenizer import Detokenizer
 from iterqr_server.engine.errors import (
     EngineClosedError,
     EngineFatalError,
-    EngineOverloadedError,
     PromptTooLongError,
+    QueueFullError,
 )
 from iterqr_server.engine.executor import StepExecutor
 from iterqr_server.engine.guide import Guides
@@ -41,6 +41,7 @@ from iterqr_server.engine.tokenizer import PromptTokenizer
 
 _T = TypeVar("_T")
 _PREFIX_ENCODINGS = 16
+_RETRY_AFTER_S = 0.5
 
 
 @dataclass(slots=True)
@@ -136,14 +137,14 @@ class ContinuousBatchingEngine:
             raise ValueError(f"request_id: {request.request_id!r} is in use")
         self._admit()
         if self._waiting and len(self._waiting) >= self._settings.max_waiting:  # refused before it costs an encoding
-            raise EngineOverloadedError(len(self._waiting), self._settings.max_waiting)
+            raise QueueFullError(len(self._waiting), self._settings.max_waiting, _RETRY_AFTER_S)
         sequence = self._encode(request)
         self._check_fits(sequence)
         self._waiting.append(sequence)
         self._admit()
         if len(self._waiting) > self._settings.max_waiting:
             self._waiting.pop()
-            raise EngineOverloadedError(len(self._waiting), self._settings.max_waiting)
+            raise QueueFullError(len(self._waiting), self._settings.max_waiting, _RETRY_AFTER_S)
         stream = GenerationStream(on_close=lambda: self.abort(request.request_id))
         self._live[request.request_id] = _Live(sequence, stream)
         self._work.set()

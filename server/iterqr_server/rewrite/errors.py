@@ -3,6 +3,7 @@
 RewriteError
 ├── NotReadyError        the model is still loading; retry
 ├── NothingInTimeError   the deadline came before the first rewrite
+├── NoScoresInTimeError  the deadline came before the scores
 └── ShuttingDownError    the generation was given up because the server stops
 """
 
@@ -23,6 +24,13 @@ class NothingInTimeError(RewriteError):
 
     def __init__(self, waited_ms: float) -> None:
         super().__init__(f"no rewrite was complete after {waited_ms:.0f} ms")
+
+
+class NoScoresInTimeError(RewriteError):
+    """The scores were not there at the deadline; computing them was given up."""
+
+    def __init__(self, waited_ms: float) -> None:
+        super().__init__(f"the scores were not complete after {waited_ms:.0f} ms")
 
 
 class ShuttingDownError(RewriteError):

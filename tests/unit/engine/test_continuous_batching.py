@@ -15,8 +15,8 @@ from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.errors import (
     EngineClosedError,
     EngineFatalError,
-    EngineOverloadedError,
     PromptTooLongError,
+    QueueFullError,
 )
 from iterqr_server.engine.executor import PackedStep
 from iterqr_server.engine.interface import FinishReason, GenerationChunk, GenerationRequest
@@ -236,7 +236,7 @@ async def test_a_full_queue_refuses_and_recovers() -> None:
         tasks = [asyncio.create_task(text_of(engine, request(str(i), f"q{i}"))) for i in range(3)]
         await gate.arrived()
         assert (engine.stats().running, engine.stats().waiting) == (2, 1)
-        with pytest.raises(EngineOverloadedError, match="1 requests are waiting; the limit is 1"):
+        with pytest.raises(QueueFullError, match="1 requests are waiting; the limit is 1"):
             engine.submit(request("3"))
         engine.abort("2")
         tasks.append(asyncio.create_task(text_of(engine, request("3", "q3"))))

@@ -9,12 +9,15 @@ from iterqr_server.api.not_available import NotAvailableError
 from iterqr_server.api.status import to_status
 from iterqr_server.api.validation import InvalidFieldError
 from iterqr_server.engine.errors import (
+    DeadlineExpiredError,
+    DeadlineUnreachableError,
     EngineClosedError,
     EngineFatalError,
     EngineOverloadedError,
     PromptTooLongError,
+    QueueFullError,
 )
-from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
+from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError, NotReadyError, ShuttingDownError
 
 
 @pytest.mark.parametrize(
@@ -23,7 +26,10 @@ from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, Shut
         (InvalidFieldError("query", "must not be empty"), grpc.StatusCode.INVALID_ARGUMENT),
         (PromptTooLongError(5000, 4096), grpc.StatusCode.INVALID_ARGUMENT),
         (NothingInTimeError(40), grpc.StatusCode.DEADLINE_EXCEEDED),
-        (EngineOverloadedError(64, 64), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (NoScoresInTimeError(40), grpc.StatusCode.DEADLINE_EXCEEDED),
+        (DeadlineExpiredError(0.04), grpc.StatusCode.DEADLINE_EXCEEDED),
+        (QueueFullError(64, 64, 0.2), grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (DeadlineUnreachableError(3.4, 1.2, 2.2), grpc.StatusCode.RESOURCE_EXHAUSTED),
         (NotReadyError(), grpc.StatusCode.UNAVAILABLE),
         (ShuttingDownError(), grpc.StatusCode.UNAVAILABLE),
         (EngineClosedError("closed"), grpc.StatusCode.UNAVAILABLE),
@@ -51,7 +57,20 @@ def test_a_wrong_field_is_told_to_programs_too() -> None:
     assert violation.description == "must be at most 64 characters, got 65"
 
 
-def test_overload_says_when_to_retry() -> None:
+@pytest.mark.parametrize(
+    ("error", "message", "retry_after_ms"),
+    [
+        (QueueFullError(64, 64, 0.2), "64 requests are waiting; the limit is 64; retry in 200 ms", 200),
+        (
+            DeadlineUnreachableError(3.4, 1.2, 2.2),
+            "a first result is expected in 3400 ms; the deadline is in 1200 ms; retry in 2200 ms",
+            2200,
+        ),
+        (EngineOverloadedError("busy", 0.0001), "busy; retry in 1 ms", 1),
+    ],
+)
+def test_overload_says_why_and_when_to_retry(error: Exception, message: str, retry_after_ms: int) -> None:
     retry = error_details_pb2.RetryInfo()
-    assert details(EngineOverloadedError(64, 64)).details[0].Unpack(retry)
-    assert retry.retry_delay.ToMilliseconds() == 500
+    assert details(error).details[0].Unpack(retry)
+    assert retry.retry_delay.ToMilliseconds() == retry_after_ms
+    assert to_status(error).details == message
