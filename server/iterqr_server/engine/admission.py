@@ -108,6 +108,12 @@ class AdmissionPolicy:
     safety: float = 1.2
     always_admitted: int = 2
 
+    def __post_init__(self) -> None:
+        if self.safety <= 0:
+            raise ValueError(f"safety: must be positive, got {self.safety}")
+        if self.always_admitted < 0:
+            raise ValueError(f"always_admitted: must not be negative, got {self.always_admitted}")
+
 
 @dataclass(frozen=True, slots=True)
 class Admit:

@@ -85,6 +85,12 @@ def test_without_a_deadline_or_with_room_for_anything_it_is_always_taken() -> No
     assert isinstance(decide(NEW, busy, replace(POLICY, always_admitted=1), now=0.0, deadline=-1.0), Reject)
 
 
+@pytest.mark.parametrize(("safety", "always", "field"), [(0.0, 2, "safety"), (1.0, -1, "always_admitted")])
+def test_a_wrong_policy_is_named(safety: float, always: int, field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        AdmissionPolicy(safety, always)
+
+
 def test_a_rejection_says_when_to_come_back() -> None:
     load = replace(IDLE, places=1, running=(Work(0, 40),), ahead=(Work(32, 40),) * 3)
     # it starts after 20 + 3 * 20.5 steps of 24 ms and 96 prompt rows of 2 ms: 2.148 s; first rewrite 0.316 s later
