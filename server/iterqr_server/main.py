@@ -18,6 +18,7 @@ import structlog
 from iterqr_server.api.application import Application
 from iterqr_server.api.grpc_server import ListenError
 from iterqr_server.config import ConfigError, ConfigFlags, EngineConfig, Settings
+from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
@@ -100,6 +101,7 @@ def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
         arena_positions=config.arena_positions,
         max_step_rows=config.max_step_rows,
         threads=config.threads,
+        admission=AdmissionPolicy(config.admission_safety, config.always_admitted),
     )
     return onnxruntime.create_engine(model_folder, settings)
 

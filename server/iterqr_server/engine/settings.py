@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from iterqr_server.engine.admission import AdmissionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class EngineSettings:
     block_positions: int = 16  # positions handed out at a time
     max_step_rows: int = 64  # tokens computed per step: bounds how long one step lasts
     threads: int = 0  # the backend computes with; 0 means one for each core this process may use
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
 
     def __post_init__(self) -> None:
         for name in ("max_running", "arena_positions", "block_positions"):
