@@ -14,6 +14,8 @@ from iterqr_dev_node import DEFAULT_VERSION, DevNodeError
 from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
+from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
+from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries.load import QuerySetName
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
@@ -35,6 +37,7 @@ examples:
   iterqr-bench up --http-port 9200        ... on a port of your choice
   iterqr-bench down                       stop them
   iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
+  iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
 """
@@ -89,6 +92,11 @@ def _down(options: argparse.Namespace, console: Console) -> int:
 def _tune(options: argparse.Namespace, console: Console) -> int:
     tune = TuneOptions(options.folder / "tune", _stack(options), limit=options.limit, gathered=options.gathered)
     run_tuning(tune, console)
+    return 0
+
+
+def _record_prompts(options: argparse.Namespace, console: Console) -> int:
+    record_prompts(options.folder / "record" / "run", _stack(options), options.output, console)
     return 0
 
 
@@ -158,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
+    record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
+    record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
 
 

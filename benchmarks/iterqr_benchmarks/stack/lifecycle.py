@@ -215,6 +215,7 @@ def _server_settings(settings: StackSettings, http_port: int, address: str, metr
             "url": f"http://{_HOST}:{http_port}",
             "index": HINTS_INDEX,
             "catalog_index": DISHES_INDEX,
+            "budget_ms": settings.hints_budget_ms,
         },
         "rewrite": {"template": settings.template, "default_deadline_ms": settings.channel.budget_ms},
         "telemetry": {"prometheus_port": metrics_port},

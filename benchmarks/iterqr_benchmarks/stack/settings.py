@@ -29,7 +29,10 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default."""
+    """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default.
+
+    `hints_budget_ms`: time the server has for reading hints; after it the query is rewritten without.
+    """
 
     opensearch_version: str = DEFAULT_VERSION
     model: str = MODEL
@@ -37,4 +40,5 @@ class StackSettings:
     template: str = ""
     http_port: int = 0
     grpc_port: int = 0
+    hints_budget_ms: int = 50
     channel: ChannelSettings = field(default_factory=ChannelSettings)
