@@ -20,6 +20,7 @@ class GenerationProgress:
         self.first_token_us = 0
         self.prompt_tokens = 0
         self.generated_tokens = 0
+        self.deadline: float | None = None
         self._builder = OutputBuilder(key.query, key.max_rewrites)
         self._submitted_at: float | None = None
         self._ended_at: float | None = None
@@ -49,6 +50,11 @@ class GenerationProgress:
         """The hints are there, or known to be missing."""
         self.hints = hints
         self.hints_us = _microseconds(seconds)
+
+    def wanted_by(self, deadline: float | None) -> None:
+        """A call with this deadline waits for the result. The latest counts, until the engine has the request."""
+        if self._submitted_at is None and deadline is not None:
+            self.deadline = max(deadline, self.deadline or deadline)
 
     def submitted(self, now: float) -> None:
         """The engine has the request."""

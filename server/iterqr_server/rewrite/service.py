@@ -17,7 +17,14 @@ from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Te
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
-from iterqr_server.engine.errors import EngineClosedError, EngineFatalError
+from iterqr_server.engine.errors import (
+    DeadlineExpiredError,
+    DeadlineUnreachableError,
+    EngineClosedError,
+    EngineFatalError,
+    EngineOverloadedError,
+    QueueFullError,
+)
 from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
 from iterqr_server.hints.interface import Hints, HintSource
 from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
@@ -30,6 +37,11 @@ from iterqr_server.telemetry.metrics import Metrics
 
 _WARM_UP_QUERY = "warm up"
 _BULK_SHARE = "bulk:"  # before the tenant's name: its bulk traffic takes nothing of its interactive share
+_REFUSALS = {
+    QueueFullError: "queue_full",
+    DeadlineUnreachableError: "deadline_unreachable",
+    DeadlineExpiredError: "deadline_expired",
+}
 _log = structlog.get_logger(__name__)
 
 
@@ -126,28 +138,41 @@ class RewriteService:
         """Returns the rewrites of one query, `reply_margin_ms` before the deadline, if it has one, at the latest.
 
         A bulk call joins any generation of its query. An interactive one joins no bulk generation, which may still be
-        waiting behind all others.
+        waiting behind all others. The engine is told the latest deadline of the calls that joined before it got the
+        request: it orders, refuses and drops waiting requests by it, but never cuts a generation that has started.
 
         Raises:
             NotReadyError: the model is not warm yet.
             NothingInTimeError: no rewrite was complete at the deadline.
             ShuttingDownError: the server stops.
-            EngineError: what the engine raised.
+            EngineError: what the engine raised; EngineOverloadedError at once, not at the deadline.
         """
         key = self._key(call, self.ready_engine())
         cached = self._cache.get(key)
         self._metrics.cache.labels("hit" if cached else "miss").inc()
         if cached:
             return _cached_result(key, cached)
-        flight = self._flights.find((key, False)) or (self._flights.find((key, True)) if call.is_bulk else None)
-        source = Source.COALESCED if flight else Source.GENERATED
-        flight = flight or self._flights.start(
-            (key, call.is_bulk),
-            GenerationProgress(key),
-            lambda progress: self._generate(progress, call),
-            outlives_waiters=not call.is_bulk,
-        )
-        return await self._await_flight(flight, source, call.deadline)
+        deadline = self._reply_by(call)
+        while True:
+            flight = self._flights.find((key, False)) or (self._flights.find((key, True)) if call.is_bulk else None)
+            source = Source.COALESCED if flight else Source.GENERATED
+            flight = flight or self._flights.start(
+                (key, call.is_bulk),
+                GenerationProgress(key),
+                lambda progress: self._generate(progress, call),
+                outlives_waiters=not call.is_bulk,
+            )
+            flight.progress.wanted_by(deadline)
+            try:
+                return await self._await_flight(flight, source, deadline)
+            except DeadlineExpiredError:
+                if deadline is not None and deadline <= asyncio.get_running_loop().time():
+                    raise
+                # it waited for the engine until an earlier caller's deadline; this call has time left
+
+    def _reply_by(self, call: RewriteCall) -> float | None:
+        """Returns the time of the event loop's clock after which more output is of no use to the caller."""
+        return None if call.deadline is None else call.deadline - self._config.reply_margin_ms / 1000
 
     def ready_engine(self) -> GenerationEngine:
         """Returns the engine.
@@ -195,8 +220,7 @@ class RewriteService:
     ) -> RewriteResult:
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        margin_s = self._config.reply_margin_ms / 1000
-        complete = await self._flights.wait(flight, None if deadline is None else deadline - margin_s - arrived)
+        complete = await self._flights.wait(flight, None if deadline is None else deadline - arrived)
         if flight.task.cancelled():
             raise ShuttingDownError
         progress = flight.progress
@@ -249,6 +273,7 @@ class RewriteService:
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
             guide=grammar(progress.key.max_rewrites),
+            deadline=progress.deadline,
         )
         progress.submitted(loop.time())
         stream = engine.submit(request)
@@ -274,7 +299,9 @@ class RewriteService:
 
     def _count_end(self, end: FlightEnd, error: BaseException | None) -> None:
         self._metrics.generations.labels(end.value).inc()
-        if error:
+        if isinstance(error, EngineOverloadedError | DeadlineExpiredError):  # normal under load: counted, not logged
+            self._metrics.refused.labels(_REFUSALS.get(type(error), "overloaded")).inc()
+        elif error:
             _log.warning("generation_failed", error=type(error).__name__, reason=str(error))
         if isinstance(error, EngineFatalError):
             self._on_fatal(error)

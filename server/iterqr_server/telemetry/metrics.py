@@ -41,6 +41,12 @@ class Metrics:
         self.generations = Counter(
             "iterqr_generations", "Generations by how they ended", ["end"], registry=self.registry
         )
+        self.refused = Counter(
+            "iterqr_refused_generations",
+            "Generations that the engine did not start, by reason; part of those that failed",
+            ["reason"],
+            registry=self.registry,
+        )
         self.rejected = Counter(
             "iterqr_rejected_lines",
             "Lines of the model that were not served, by reason",
