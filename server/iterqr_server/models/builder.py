@@ -26,8 +26,8 @@ from iterqr_server.models.quantization import WeightFormat
 from iterqr_server.models.store import FoundWeights, find_weights
 from iterqr_server.models.weights import open_weights, weight_files
 
-# Of the default model's next tokens 99% stay those of float32; with 4 bits 90-91%, at about the same speed.
-DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(8, 128), head=WeightFormat(8, 128))
+# Of the default model's next tokens 98% stay those of float32, in blocks of 128 99%, at half the speed from 32 rows on.
+DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(8), head=WeightFormat(8))
 _MODEL_ID_DIGITS = 12
 
 

@@ -11,6 +11,7 @@ Keys are stored rotated. A backend binds each arena as input and output at once,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,7 +20,7 @@ from onnx import TensorProto, helper
 
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.external_data import ExternalData
-from iterqr_server.models.quantization import WeightFormat, quantize
+from iterqr_server.models.quantization import WeightFormat, quantize, quantize_by_channel
 from iterqr_server.models.weights import Weights
 
 OPSET = 23
@@ -38,8 +39,8 @@ class GraphBuilder:
         self._body = body
         self._head = head
         self._data = data
-        self._nodes: list[onnx.NodeProto] = []
-        self._initializers: list[onnx.TensorProto] = []
+        self._nodes: dict[str, onnx.NodeProto] = {}  # by first output
+        self._initializers: dict[str, onnx.TensorProto] = {}
 
     def parts(self) -> Iterator[str]:
         """Builds the parts one by one; each is named after it is done. Then call `model`."""
@@ -78,7 +79,9 @@ class GraphBuilder:
             for part in ("key", "value"):
                 inputs.append(helper.make_tensor_value_info(f"arena_{part}.{layer}", TensorProto.FLOAT, ["A", kv]))
                 outputs.append(helper.make_tensor_value_info(f"written_{part}.{layer}", TensorProto.FLOAT, ["A", kv]))
-        graph = helper.make_graph(self._nodes, "qwen2_packed_step", inputs, outputs, self._initializers)
+        graph = helper.make_graph(
+            list(self._nodes.values()), "qwen2_packed_step", inputs, outputs, list(self._initializers.values())
+        )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="iterqr-server")
 
@@ -193,23 +196,27 @@ class GraphBuilder:
         bias_values: NDArray[np.float32] | None = None,
     ) -> str:
         """Multiplies by the transpose of `matrix` [outputs, inputs]."""
-        rows, columns = matrix.shape
         bias = "" if bias_values is None else self._constant(f"{result}.bias", bias_values)
-        if not stored_as.is_quantized:
-            stored = self._data.store(f"{result}.weight", np.ascontiguousarray(matrix.T))
-            self._initializers.append(stored)
+        if stored_as.is_by_channel:
+            self._channel_linear(x, matrix, result, bias)
+        elif stored_as.is_quantized:
+            self._block_linear(x, matrix, result, bias, stored_as)
+        else:
             product = f"{result}.product" if bias else result
-            self._node("MatMul", [x, stored.name], [product])
+            self._node("MatMul", [x, self._stored(f"{result}.weight", np.ascontiguousarray(matrix.T))], [product])
             if bias:
                 self._node("Add", [product, bias], [result])
-            return result
+        return result
+
+    def _block_linear(
+        self, x: str, matrix: NDArray[np.float32], result: str, bias: str, stored_as: WeightFormat
+    ) -> None:
+        rows, columns = matrix.shape
         quantized = quantize(matrix, stored_as)
-        codes = self._data.store(f"{result}.codes", quantized.codes)
-        scales = self._data.store(f"{result}.scales", quantized.scales)
-        self._initializers += [codes, scales]
+        stored = [self._stored(f"{result}.codes", quantized.codes), self._stored(f"{result}.scales", quantized.scales)]
         self._node(
             "MatMulNBits",
-            [x, codes.name, scales.name, "", "", bias] if bias else [x, codes.name, scales.name],
+            [x, *stored, "", "", bias] if bias else [x, *stored],
             [result],
             domain=CONTRIB,
             K=columns,
@@ -218,22 +225,49 @@ class GraphBuilder:
             block_size=stored_as.block,
             accuracy_level=4,  # activations are quantized to int8 per block
         )
-        return result
+
+    def _channel_linear(self, x: str, matrix: NDArray[np.float32], result: str, bias: str) -> None:
+        """Rounds each row of `x` to codes of its own scale, around 128: unsigned times signed has the fast kernel.
+
+        The products' sums are integers and so exact: a row's result does not depend on the rows beside it.
+        """
+        quantized = quantize_by_channel(matrix)
+        codes, scales = (
+            self._stored(f"{result}.codes", quantized.codes),
+            self._stored(f"{result}.scales", quantized.scales),
+        )
+        rounded, row_scale = self._rounded(x)
+        one, centre = self._constant("one", np.array(1, np.float32)), self._constant("centre", np.array(128, np.uint8))
+        product, scaled = f"{result}.product", f"{result}.scaled" if bias else result
+        self._node("MatMulIntegerToFloat", [rounded, codes, one, scales, centre], [product], domain=CONTRIB)
+        self._node("Mul", [product, row_scale], [scaled])
+        if bias:
+            self._node("Add", [scaled, bias], [result])
+
+    def _rounded(self, x: str) -> tuple[str, str]:
+        """Returns (codes of `x` [rows, columns] uint8, their scales [rows, 1])."""
+        name = f"{x}.rounded"
+        self._node("Abs", [x], [f"{name}.abs"])
+        self._node("ReduceMax", [f"{name}.abs", self._constant("axis1", np.array([1], np.int64))], [f"{name}.max"])
+        self._node("Mul", [f"{name}.max", self._constant("per_code", np.array(1 / 127, np.float32))], [f"{name}.scale"])
+        self._node("Squeeze", [f"{name}.scale", self._constant("axis1", np.array([1], np.int64))], [f"{name}.scales"])
+        rows = f"centres_of.{'wanted' if x == 'wanted' else 'rows'}"
+        self._node("Shape", [x], [f"{rows}.shape"], start=0, end=1)
+        self._node("Expand", [self._constant("centre", np.array(128, np.uint8)), f"{rows}.shape"], [rows])
+        self._node("QuantizeLinear", [x, f"{name}.scales", rows], [name], axis=0)
+        return name, f"{name}.scale"
 
     def _embedding(self) -> None:
         table = self._weights.tensor("model.embed_tokens.weight")
         if not self._head.is_quantized:
-            stored = self._data.store("embedding", table)
-            self._initializers.append(stored)
-            self._node("Gather", [stored.name, "token_ids"], ["embedded"], axis=0)
+            self._node("Gather", [self._stored("embedding", table), "token_ids"], ["embedded"], axis=0)
             return
         quantized = quantize(table, EMBEDDING)
-        codes = self._data.store("embedding.codes", quantized.codes.reshape(table.shape[0], -1))
-        scales = self._data.store("embedding.scales", quantized.scales)
-        self._initializers += [codes, scales]
+        codes = self._stored("embedding.codes", quantized.codes.reshape(table.shape[0], -1))
+        scales = self._stored("embedding.scales", quantized.scales)
         self._node(
             "GatherBlockQuantized",
-            [codes.name, "token_ids", scales.name],
+            [codes, "token_ids", scales],
             ["embedded"],
             domain=CONTRIB,
             bits=EMBEDDING.bits,
@@ -247,19 +281,26 @@ class GraphBuilder:
         exponents = np.arange(0, shapes.head_size, 2, dtype=np.float64) / shapes.head_size
         angles = np.outer(np.arange(shapes.context), shapes.rope_theta**-exponents)
         for name, table in (("rope_cos", np.cos(angles)), ("rope_sin", np.sin(angles))):
-            self._initializers.append(self._data.store(name, table.astype(np.float32)))
+            self._stored(name, table.astype(np.float32))
 
-    def _constant(self, name: str, values: NDArray[np.float32] | NDArray[np.int64]) -> str:
-        """A small tensor kept in the graph itself."""
-        if all(existing.name != name for existing in self._initializers):
-            self._initializers.append(onnx.numpy_helper.from_array(values, name))
+    def _stored(self, name: str, values: NDArray[Any]) -> str:
+        """A tensor kept in the file beside the graph."""
+        self._initializers[name] = self._data.store(name, values)
+        return name
+
+    def _constant(self, name: str, values: NDArray[Any]) -> str:
+        """A small tensor kept in the graph itself; one that is there already is used again."""
+        if name not in self._initializers:
+            self._initializers[name] = onnx.numpy_helper.from_array(values, name)
         return name
 
     def _node(self, kind: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: float) -> None:
+        """Adds a node, unless one that makes the same output is there already."""
+        if outputs[0] in self._nodes:
+            return
         made = helper.make_node(kind, inputs, outputs, name=outputs[0], domain=domain)
         made.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
-        if all(existing.output[0] != outputs[0] for existing in self._nodes):
-            self._nodes.append(made)
+        self._nodes[outputs[0]] = made
 
 
 EMBEDDING = WeightFormat(bits=8, block=32)

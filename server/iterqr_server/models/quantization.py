@@ -1,7 +1,8 @@
-"""Block quantization of weight matrices, in the layout of ONNX Runtime's MatMulNBits and GatherBlockQuantized.
+"""Quantization of weight matrices, symmetric: weights that share a float32 scale are small integers times it.
 
-Symmetric: a block of consecutive weights of one output row shares one float32 scale, and code c stands for
-(c - 2^(bits - 1)) * scale.
+- By block, in the layout of ONNX Runtime's MatMulNBits and GatherBlockQuantized: a block of consecutive weights of one
+  output shares a scale, and code c stands for (c - 2^(bits - 1)) * scale.
+- By channel, in that of MatMulIntegerToFloat: all weights of one output share a scale, and code c stands for c * scale.
 """
 
 from __future__ import annotations
@@ -19,22 +20,30 @@ _ROWS_AT_ONCE = 2048  # bounds the memory of intermediate results
 
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
-    """How a matrix is stored: `bits` 4 or 8 in blocks of `block`, or 32 for plain float32."""
+    """How a matrix is stored: `bits` 4 or 8 in blocks of `block`, 8 by channel (`block` 0), or 32 for plain float32."""
 
     bits: int
     block: int = 0
 
     def __post_init__(self) -> None:
-        if self.bits not in (4, 8, 32) or (self.bits != 32 and (self.block < 16 or self.block & (self.block - 1))):
-            raise ValueError(f"bits must be 4, 8 or 32 and block a power of two from 16 on, got {self}")
+        is_block = self.block >= 16 and not self.block & (self.block - 1)
+        if self.bits not in (4, 8, 32) or not (is_block or (self.block == 0 and self.bits != 4)):
+            raise ValueError(f"bits must be 4, 8 or 32 and block a power of two from 16 on (not 4: or 0), got {self}")
 
     @property
     def is_quantized(self) -> bool:
         """Whether it has codes and scales."""
         return self.bits != 32
 
+    @property
+    def is_by_channel(self) -> bool:
+        """Whether each output has one scale, and each row of activations too."""
+        return self.bits == 8 and self.block == 0
+
     def __str__(self) -> str:
-        return f"int{self.bits}-block{self.block}" if self.is_quantized else "float32"
+        if not self.is_quantized:
+            return "float32"
+        return f"int{self.bits}-{f'block{self.block}' if self.block else 'channel'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,26 @@ def quantize(matrix: NDArray[np.float32], weight_format: WeightFormat) -> Quanti
         some = slice(start, start + _ROWS_AT_ONCE)
         codes[some], scales[some] = _quantize_rows(matrix[some], blocks, weight_format)
     return QuantizedMatrix(codes, scales)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQuantizedMatrix:
+    """`codes` [columns, rows] int8, transposed for a product from the left; `scales` [rows] float32."""
+
+    codes: NDArray[np.int8]
+    scales: NDArray[np.float32]
+
+
+def quantize_by_channel(matrix: NDArray[np.float32]) -> ChannelQuantizedMatrix:
+    """Quantizes `matrix` [rows, columns] to codes -127 to 127 with one scale a row."""
+    rows, columns = matrix.shape
+    codes = np.empty((columns, rows), np.int8)
+    scales = np.empty(rows, np.float32)
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        scales[some] = np.abs(matrix[some]).max(axis=-1) / 127
+        codes[:, some] = _round(matrix[some], scales[some], -127).T
+    return ChannelQuantizedMatrix(codes, scales)
 
 
 def _quantize_rows(
@@ -105,7 +134,7 @@ def _extremes(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _round(values: NDArray[np.float32], scales: NDArray[np.float32], low: int) -> NDArray[np.float32]:
-    """The nearest codes, low to -low - 1, for the given scales."""
+    """The nearest codes from `low` to 127, or to 7 for 4 bits, for the given scales."""
     divisors = np.where(scales == 0, np.float32(1), scales)[..., None]
-    codes: NDArray[np.float32] = np.clip(np.rint(values / divisors), low, -low - 1)
+    codes: NDArray[np.float32] = np.clip(np.rint(values / divisors), low, 7 if low == -8 else 127)
     return codes

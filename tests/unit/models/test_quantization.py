@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from iterqr_server.models.quantization import WeightFormat, dequantize, quantize
+from iterqr_server.models.quantization import WeightFormat, dequantize, quantize, quantize_by_channel
 from numpy.typing import NDArray
 
 
@@ -54,7 +54,30 @@ def test_many_rows_are_quantized_as_few_are() -> None:
     np.testing.assert_array_equal(whole.codes[4990:], part.codes)
 
 
-@pytest.mark.parametrize(("bits", "block"), [(3, 32), (8, 0), (4, 24), (8, 8)])
+@pytest.mark.parametrize(("bits", "block"), [(3, 32), (4, 0), (4, 24), (8, 8)])
 def test_formats_the_runtime_lacks_are_refused(bits: int, block: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         WeightFormat(bits, block)
+
+
+def test_by_channel_every_weight_is_within_half_a_step_of_its_output() -> None:
+    matrix = np.random.default_rng(3).normal(size=(5000, 40)).astype(np.float32)
+    quantized = quantize_by_channel(matrix)
+    assert quantized.codes.shape == (40, 5000)
+    assert quantized.codes.min() == -127  # so that no code lacks an opposite
+    steps = quantized.scales[:, None]
+    assert (np.abs(quantized.codes.T * steps - matrix) <= steps * 0.501).all()
+
+
+def test_by_channel_an_output_of_zeros_stays_zero() -> None:
+    quantized = quantize_by_channel(np.zeros((2, 32), np.float32))
+    assert not quantized.codes.any()
+    assert not quantized.scales.any()
+
+
+@pytest.mark.parametrize(
+    ("weight_format", "text"),
+    [(WeightFormat(32), "float32"), (WeightFormat(8), "int8-channel"), (WeightFormat(4, 32), "int4-block32")],
+)
+def test_formats_are_named_in_folder_names(weight_format: WeightFormat, text: str) -> None:
+    assert str(weight_format) == text
