@@ -64,7 +64,7 @@ class EngineConfig(_Section):
     """Token positions that the key/value arena holds for all running requests together."""
     max_step_rows: int = Field(default=64, ge=2, le=65_536)
     """Tokens computed in one step; bounds how long a step lasts."""
-    admission_safety: float = Field(default=1.2, gt=0, le=100)
+    admission_safety: float = Field(default=1.3, gt=0, le=100)
     """A call is refused if this many times the estimated time of its first rewrite is past its deadline."""
     always_admitted: int = Field(default=2, ge=1, le=100_000)
     """Requests taken whatever their deadlines: what is late for its caller is cached for the next."""

@@ -43,8 +43,14 @@ def test_alone_a_request_pays_its_steps_and_its_prompt() -> None:
 
 def test_with_a_free_place_the_others_make_steps_longer_and_their_prompts_come_first() -> None:
     load = replace(IDLE, running=(Work(0, 10), Work(16, 40)))
-    # three requests: 12 rows, 40 ms; 16 prompt rows before it
-    assert_near(estimate_times(NEW, load), 0.032, (10.5 * 40 + 96) / 1000, (20.5 * 40 + 96) / 1000)
+    # three requests: 12 rows, 40 ms; 16 prompt rows before it; beside it two prompts of 32 rows come in its 20.5 steps
+    joining = 2 * 32 / 20.5
+    assert_near(
+        estimate_times(NEW, load),
+        0.032,
+        (10.5 * 40 + (16 + 32 + joining * 10.5) * 2) / 1000,
+        (20.5 * 40 + (16 + 32 + 64) * 2) / 1000,
+    )
 
 
 def test_without_a_free_place_it_waits_for_the_first() -> None:
