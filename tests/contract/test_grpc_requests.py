@@ -200,10 +200,7 @@ def test_a_malformed_request_id_in_metadata_is_replaced(stub: pb_grpc.QueryRewri
 
 def test_methods_of_later_versions_say_so(channel: grpc.Channel) -> None:
     checkpoints = checkpoint_grpc.CheckpointServiceStub(channel)
-    rewrites = pb_grpc.QueryRewriteServiceStub(channel)
     calls: dict[str, Callable[[], object]] = {
-        "RewriteQueries": lambda: list(rewrites.RewriteQueries(iter([pb.RewriteQueriesRequest()]), timeout=20)),
-        "ScoreRewrites": lambda: rewrites.ScoreRewrites(pb.ScoreRewritesRequest(), timeout=20),
         "ListCheckpoints": lambda: checkpoints.ListCheckpoints(checkpoint_pb.ListCheckpointsRequest(), timeout=20),
         "LoadCheckpoint": lambda: checkpoints.LoadCheckpoint(checkpoint_pb.LoadCheckpointRequest(), timeout=20),
         "SetTrafficSplit": lambda: checkpoints.SetTrafficSplit(checkpoint_pb.SetTrafficSplitRequest(), timeout=20),

@@ -23,6 +23,7 @@ from iterqr_server.config import ConfigError, Settings
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.hints.interface import HintSource
+from iterqr_server.rewrite.scoring import RewriteScorer
 from iterqr_server.rewrite.service import RewriteService
 from iterqr_server.telemetry.metrics import Metrics, MetricsEndpoint
 from iterqr_server.telemetry.traces import tracer_provider
@@ -66,7 +67,19 @@ class Application:
             config=settings.grpc,
             interceptor=CallInterceptor(tracer=tracer, metrics=self.metrics),
             query_rewrite=QueryRewriteServicer(
-                self._service, settings.rewrite, self.metrics, settings.telemetry.log_queries
+                service=self._service,
+                scorer=RewriteScorer(
+                    ready_engine=self._service.ready_engine,
+                    reply_margin_ms=settings.rewrite.reply_margin_ms,
+                    metrics=self.metrics,
+                    tracer=tracer,
+                    on_fatal=self._on_fatal,
+                ),
+                config=settings.rewrite,
+                max_bulk_in_flight=settings.rewrite.max_bulk_in_flight or 2 * settings.engine.max_running,
+                metrics=self.metrics,
+                tracer=tracer,
+                log_queries=settings.telemetry.log_queries,
             ),
             checkpoint=CheckpointServicer(),
         )

@@ -1,39 +1,27 @@
-"""Wraps every call of our services: request id, trace, error codes, one log line, one count.
-
-Requests that do not parse (protobuf refuses strings that are not UTF-8) reach the wrapper too, so that they get
-INVALID_ARGUMENT with a reason; gRPC alone would say INTERNAL.
-"""
+"""Wraps every call of our services: request id, trace, error codes, one log line, one count."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError, Message
 from grpc import aio
 from opentelemetry import trace
 
+from iterqr_server.api.decoding import Undecodable, tolerant
 from iterqr_server.api.status import to_status
-from iterqr_server.api.validation import InvalidFieldError, explain_undecodable, is_request_id
+from iterqr_server.api.validation import is_request_id
 from iterqr_server.telemetry.metrics import Metrics
 from iterqr_server.telemetry.traces import caller_context, current_trace_id
 
 OUR_PACKAGE = "/iterqr."
 REQUEST_ID = "x-request-id"
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Undecodable:
-    """Stands for a request whose bytes do not parse."""
-
-    reason: InvalidFieldError
 
 
 class CallInterceptor(aio.ServerInterceptor):
@@ -55,13 +43,13 @@ class CallInterceptor(aio.ServerInterceptor):
             return handler
         if handler.unary_unary is None:
             return grpc.stream_stream_rpc_method_handler(
-                self._refused_stream(method, handler.stream_stream),
-                request_deserializer=handler.request_deserializer,
+                self._stream(method, handler.stream_stream),
+                request_deserializer=tolerant(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(method, handler.unary_unary),
-            request_deserializer=_tolerant(handler.request_deserializer),
+            request_deserializer=tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
@@ -76,13 +64,16 @@ class CallInterceptor(aio.ServerInterceptor):
 
         return served
 
-    def _refused_stream(self, method: str, refuse: Callable[..., Any] | None) -> Callable[..., Any]:
-        """No streaming method is served in this version; a stream's handler only raises why."""
-        if refuse is None:
+    def _stream(self, method: str, serve: Callable[..., Any] | None) -> Callable[..., Any]:
+        """`serve` takes messages, some `Undecodable` maybe, and writes its replies to the context."""
+        if serve is None:
             raise TypeError(f"{method}: only unary-unary and stream-stream methods are wrapped")
 
-        async def served(_requests: object, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-            yield await self._call(method, "", context, refuse)
+        async def served(requests: object, context: aio.ServicerContext[Any, Any]) -> None:
+            async def answer() -> None:
+                await serve(requests, context)
+
+            await self._call(method, "", context, answer)
 
         return served
 
@@ -137,17 +128,3 @@ def _choose_request_id(given: object, metadata: list[tuple[str, str | bytes]]) -
         if isinstance(candidate, str) and is_request_id(candidate):
             return candidate
     return uuid.uuid4().hex
-
-
-def _tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    if deserialize is None:
-        return None
-    message_type: type[Message] = getattr(deserialize, "__self__")  # noqa: B009 - the class of its FromString
-
-    def decode(data: bytes) -> Any:  # noqa: ANN401 - a message or Undecodable
-        try:
-            return deserialize(data)
-        except DecodeError:
-            return Undecodable(explain_undecodable(message_type, data))
-
-    return decode

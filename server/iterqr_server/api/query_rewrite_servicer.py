@@ -1,43 +1,49 @@
-"""QueryRewriteService over `RewriteService`."""
+"""QueryRewriteService over the use cases."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
 from grpc import aio
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
-from iterqr_proto.rewrite_format import FORMAT_VERSION
 from opentelemetry import trace
 
-from iterqr_server.api.not_available import not_available
-from iterqr_server.api.validation import ValidRequest, validate
+from iterqr_server.api.bulk_stream import BulkStream
+from iterqr_server.api.decoding import Undecodable
+from iterqr_server.api.replies import rewrite_reply, scores_reply
+from iterqr_server.api.validation import ValidRequest, ValidScoring, validate, validate_scoring
 from iterqr_server.config import RewriteConfig
-from iterqr_server.rewrite.guard import rewrite_id
-from iterqr_server.rewrite.service import Outcome, RewriteCall, RewriteResult, RewriteService, Source
+from iterqr_server.rewrite.bulk import BulkRewriter, answer_through_window
+from iterqr_server.rewrite.scoring import RewriteScorer, ScoreCall
+from iterqr_server.rewrite.service import RewriteCall, RewriteResult, RewriteService
 from iterqr_server.telemetry.metrics import Metrics
-
-_OUTCOMES = {
-    Outcome.COMPLETE: pb.OUTCOME_COMPLETE,
-    Outcome.PARTIAL: pb.OUTCOME_PARTIAL,
-    Outcome.NO_REWRITES: pb.OUTCOME_NO_REWRITES,
-}
-_SOURCES = {
-    Source.GENERATED: pb.SOURCE_GENERATED,
-    Source.CACHE: pb.SOURCE_CACHE,
-    Source.COALESCED: pb.SOURCE_COALESCED,
-}
 
 
 class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
     """Translates between messages and the use case; `CallInterceptor` does the rest."""
 
-    def __init__(self, service: RewriteService, config: RewriteConfig, metrics: Metrics, log_queries: bool) -> None:
+    def __init__(
+        self,
+        *,
+        service: RewriteService,
+        scorer: RewriteScorer,
+        config: RewriteConfig,
+        max_bulk_in_flight: int,
+        metrics: Metrics,
+        tracer: trace.Tracer,
+        log_queries: bool,
+    ) -> None:
         self._service = service
+        self._scorer = scorer
+        self._bulk = BulkRewriter(service, metrics, max_bulk_in_flight)
         self._config = config
+        self._max_bulk_in_flight = max_bulk_in_flight
         self._metrics = metrics
+        self._tracer = tracer
         self._log_queries = log_queries
 
     async def RewriteQuery(  # noqa: N802 - the contract's name
@@ -63,12 +69,33 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         total_us = round((loop.time() - arrived) * 1e6)
         self._note(result, total_us)
         request_id = structlog.contextvars.get_contextvars()["request_id"]
-        return to_reply(result, request_id=request_id, total_us=total_us)
+        return rewrite_reply(result, request_id=request_id, total_us=total_us)
 
-    RewriteQueries = not_available("RewriteQueries")
-    ScoreRewrites = not_available("ScoreRewrites")
+    async def RewriteQueries(  # type: ignore[override]  # noqa: N802 - writes to the context, which the stub forgets
+        self,
+        requests: AsyncIterator[pb.RewriteQueriesRequest | Undecodable],
+        context: aio.ServicerContext[Any, Any],
+    ) -> None:
+        """See the contract."""
+        stream = BulkStream(self._bulk, self._metrics, self._tracer, self._config.max_rewrites)
+        try:
+            await answer_through_window(requests, stream.answer, context.write, self._max_bulk_in_flight)
+        finally:
+            structlog.contextvars.bind_contextvars(items=stream.outcomes.total(), outcomes=dict(stream.outcomes))
 
-    def _log_request(self, valid: ValidRequest) -> None:
+    async def ScoreRewrites(  # noqa: N802
+        self, request: pb.ScoreRewritesRequest, context: aio.ServicerContext[Any, Any]
+    ) -> pb.ScoreRewritesResponse:
+        """See the contract."""
+        arrived = asyncio.get_running_loop().time()
+        valid = validate_scoring(request)
+        self._log_request(valid)
+        structlog.contextvars.bind_contextvars(rewrites=len(valid.rewrites))
+        remaining_s = _remaining_s(context)
+        deadline = None if remaining_s is None else arrived + remaining_s
+        return scores_reply(await self._scorer.score(ScoreCall(valid.query, valid.rewrites, valid.tenant, deadline)))
+
+    def _log_request(self, valid: ValidRequest | ValidScoring) -> None:
         structlog.contextvars.bind_contextvars(query_chars=len(valid.query), region=valid.region, tenant=valid.tenant)
         if self._log_queries:
             structlog.contextvars.bind_contextvars(query=valid.query)
@@ -102,33 +129,3 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
 def _remaining_s(context: aio.ServicerContext[Any, Any]) -> float | None:
     """The call's own deadline; None if it has none, which the library's type does not say."""
     return context.time_remaining()
-
-
-def to_reply(result: RewriteResult, *, request_id: str, total_us: int) -> pb.RewriteQueryResponse:
-    """Returns the message for a result."""
-    output = result.output
-    return pb.RewriteQueryResponse(
-        request_id=request_id,
-        outcome=_OUTCOMES[result.outcome],
-        source=_SOURCES[result.source],
-        chain_of_thought=pb.ChainOfThought(fix=output.fix, intent=output.intent, meaning=output.meaning),
-        rewrites=[
-            pb.Rewrite(
-                rewrite_id=rewrite_id(result.checkpoint_id, result.query, rewrite.text),
-                text=rewrite.text,
-                confidence=rewrite.confidence,
-            )
-            for rewrite in output.rewrites
-        ],
-        checkpoint_id=result.checkpoint_id,
-        format_version=FORMAT_VERSION,
-        hints_version=result.hints_version,
-        hints=result.hints,
-        timings=pb.Timings(
-            total_us=total_us,
-            hints_us=result.hints_us,
-            first_token_us=result.first_token_us,
-            generation_us=result.generation_us,
-        ),
-        token_usage=pb.TokenUsage(prompt_tokens=result.prompt_tokens, generated_tokens=result.generated_tokens),
-    )

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
-from iterqr.rewrite.v1.query_rewrite_service_pb2 import RewriteQueryRequest
-from iterqr_proto.rewrite_format import clean_text
+from iterqr.rewrite.v1.query_rewrite_service_pb2 import RewriteQueryRequest, ScoreRewritesRequest
+from iterqr_proto.rewrite_format import MAX_LINE_CHARS, clean_text
 
 from iterqr_server.config import MAX_REWRITES_LIMIT
 
 MAX_QUERY_CHARS = 256
 MAX_NAME_CHARS = 64
 MAX_CLIENT_ID_HASH_CHARS = 128
+MAX_SCORED = 64
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_WIRE_TYPE_BYTES = 2
+_REQUEST_ID_RULE = "must be 1 to 64 characters of [A-Za-z0-9_.:-]"
 
 
 class InvalidFieldError(ValueError):
@@ -41,19 +37,24 @@ class ValidRequest:
     max_rewrites: int
 
 
+@dataclass(frozen=True, slots=True)
+class ValidScoring:
+    """A ScoreRewritesRequest within its limits. `query` and `rewrites` are cleaned."""
+
+    query: str
+    rewrites: tuple[str, ...]
+    region: str
+    tenant: str
+
+
 def validate(request: RewriteQueryRequest, default_max_rewrites: int) -> ValidRequest:
     """Returns the request's fields, cleaned and with defaults.
 
     Raises:
         InvalidFieldError: a field breaks its limit.
     """
-    if request.request_id and not is_request_id(request.request_id):
-        raise InvalidFieldError("request_id", "must be 1 to 64 characters of [A-Za-z0-9_.:-]")
-    query = clean_text(request.query)
-    if not query:
-        raise InvalidFieldError("query", f"must not be empty; the limit is 1 to {MAX_QUERY_CHARS} characters")
-    if len(query) > MAX_QUERY_CHARS:
-        raise InvalidFieldError("query", f"must be at most {MAX_QUERY_CHARS} characters, got {len(query)}")
+    _check_request_id(request.request_id)
+    query = _check_text("query", request.query, MAX_QUERY_CHARS)
     if not 0 <= request.max_rewrites <= MAX_REWRITES_LIMIT:
         raise InvalidFieldError(
             "max_rewrites",
@@ -68,25 +69,52 @@ def validate(request: RewriteQueryRequest, default_max_rewrites: int) -> ValidRe
     )
 
 
+def validate_scoring(request: ScoreRewritesRequest) -> ValidScoring:
+    """Returns the request's fields, cleaned.
+
+    Raises:
+        InvalidFieldError: a field breaks its limit; that of a rewrite is `rewrites[index]`.
+    """
+    _check_request_id(request.request_id)
+    query = _check_text("query", request.query, MAX_QUERY_CHARS)
+    if not 1 <= len(request.rewrites) <= MAX_SCORED:
+        raise InvalidFieldError("rewrites", f"must be 1 to {MAX_SCORED} rewrites, got {len(request.rewrites)}")
+    return ValidScoring(
+        query=query,
+        rewrites=tuple(_check_text(f"rewrites[{i}]", text, MAX_LINE_CHARS) for i, text in enumerate(request.rewrites)),
+        region=_check_length("region", request.region, MAX_NAME_CHARS),
+        tenant=_check_length("tenant", request.tenant, MAX_NAME_CHARS),
+    )
+
+
+def require_request_id(request_id: str) -> str:
+    """Returns the id of a request in a stream.
+
+    Raises:
+        InvalidFieldError: it is missing or malformed.
+    """
+    if not request_id:
+        raise InvalidFieldError("request_id", f"is required in a stream; {_REQUEST_ID_RULE}")
+    _check_request_id(request_id)
+    return request_id
+
+
 def is_request_id(text: str) -> bool:
     """Whether a text may name a request in logs and metadata."""
     return _REQUEST_ID.fullmatch(text) is not None
 
 
-def explain_undecodable(message_type: type[Message], data: bytes) -> InvalidFieldError:
-    """Returns what is wrong with bytes that do not parse as `message_type`: which string is not UTF-8, usually."""
-    try:
-        fields: Any = UnknownFieldSet(Empty.FromString(data))  # iterable, which its stub does not say
-    except DecodeError:
-        return InvalidFieldError("", f"the request is not a {message_type.DESCRIPTOR.name} message")
-    for field in fields:
-        known = message_type.DESCRIPTOR.fields_by_number.get(field.field_number)
-        if known and known.type == FieldDescriptor.TYPE_STRING and field.wire_type == _WIRE_TYPE_BYTES:
-            try:
-                field.data.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return InvalidFieldError(known.name, f"must be valid UTF-8; byte {error.start} is not")
-    return InvalidFieldError("", f"the request is not a {message_type.DESCRIPTOR.name} message")
+def _check_request_id(request_id: str) -> None:
+    if request_id and not is_request_id(request_id):
+        raise InvalidFieldError("request_id", _REQUEST_ID_RULE)
+
+
+def _check_text(field: str, text: str, limit: int) -> str:
+    """Returns the text cleaned."""
+    cleaned = clean_text(text)
+    if not cleaned:
+        raise InvalidFieldError(field, f"must not be empty; the limit is 1 to {limit} characters")
+    return _check_length(field, cleaned, limit)
 
 
 def _check_length(field: str, value: str, limit: int) -> str:

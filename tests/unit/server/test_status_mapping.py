@@ -34,7 +34,7 @@ from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError
         (ShuttingDownError(), grpc.StatusCode.UNAVAILABLE),
         (EngineClosedError("closed"), grpc.StatusCode.UNAVAILABLE),
         (EngineFatalError("the model runner failed"), grpc.StatusCode.UNAVAILABLE),
-        (NotAvailableError("ScoreRewrites"), grpc.StatusCode.UNIMPLEMENTED),
+        (NotAvailableError("LoadCheckpoint"), grpc.StatusCode.UNIMPLEMENTED),
         (RuntimeError("a bug, with secrets"), grpc.StatusCode.INTERNAL),
     ],
 )

@@ -1,0 +1,113 @@
+"""The use case: a query and rewrites of it in, the probability that each is well formed and that it is relevant out."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from iterqr_proto.rewrite_format import NO, YES, Question, render_question
+from opentelemetry import trace
+
+from iterqr_server.engine.errors import EngineFatalError
+from iterqr_server.engine.interface import GenerationEngine, ScoreRequest
+from iterqr_server.rewrite.errors import NoScoresInTimeError
+from iterqr_server.rewrite.normalize import normalize_query
+from iterqr_server.telemetry.metrics import Metrics
+
+_QUESTIONS = (Question.QUALITY, Question.RELEVANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCall:
+    """A valid call: texts are not empty after cleaning; `deadline` is a time of the event loop's clock."""
+
+    query: str
+    rewrites: tuple[str, ...]
+    tenant: str
+    deadline: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteScore:
+    """Probabilities of "yes", against "no", to the two questions."""
+
+    quality: float
+    relevance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One score for each rewrite of a call, in its order."""
+
+    of_rewrites: tuple[RewriteScore, ...]
+    checkpoint_id: str
+
+
+class RewriteScorer:
+    """Scores rewrites. All methods are called on the event loop's thread.
+
+    `ready_engine` and `on_fatal` are as in `RewriteService`.
+    """
+
+    def __init__(
+        self,
+        *,
+        ready_engine: Callable[[], GenerationEngine],
+        reply_margin_ms: int,
+        metrics: Metrics,
+        tracer: trace.Tracer,
+        on_fatal: Callable[[EngineFatalError], None],
+    ) -> None:
+        self._ready_engine = ready_engine
+        self._reply_margin_s = reply_margin_ms / 1000
+        self._metrics = metrics
+        self._tracer = tracer
+        self._on_fatal = on_fatal
+        self._request_numbers = itertools.count(1)
+
+    async def score(self, call: ScoreCall) -> Scores:
+        """Returns all scores, `reply_margin_ms` before the deadline, if there is one, at the latest.
+
+        Raises:
+            NotReadyError: the model is not warm yet.
+            NoScoresInTimeError: the deadline came first; the engine is free of the request.
+            EngineError: what the engine raised.
+        """
+        engine = self._ready_engine()
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        deadline = None if call.deadline is None else call.deadline - self._reply_margin_s
+        request = ScoreRequest(
+            request_id=f"score-{next(self._request_numbers)}",
+            prompts=tuple(
+                render_question(normalize_query(call.query), rewrite, question)
+                for rewrite in call.rewrites
+                for question in _QUESTIONS
+            ),
+            answers=(YES, NO),
+            tenant=call.tenant,
+            deadline=deadline,
+        )
+        with self._tracer.start_as_current_span("score") as span:
+            span.set_attribute("iterqr.score.rewrites", len(call.rewrites))
+            try:
+                async with asyncio.timeout_at(deadline):
+                    logprobs = await engine.score(request)
+            except TimeoutError:
+                raise NoScoresInTimeError((loop.time() - arrived) * 1000) from None
+            except EngineFatalError as error:
+                self._on_fatal(error)
+                raise
+        self._metrics.scored_rewrites.inc(len(call.rewrites))
+        self._metrics.stage_seconds.labels("score").observe(loop.time() - arrived)
+        answers = iter(share_of_first(*answer) for answer in logprobs)
+        scores = tuple(RewriteScore(quality=next(answers), relevance=next(answers)) for _ in call.rewrites)
+        return Scores(scores, engine.model_id)
+
+
+def share_of_first(first: float, second: float) -> float:
+    """Returns p / (p + q) for the natural logarithms of p and q."""
+    return 1 / (1 + math.exp(second - first))
