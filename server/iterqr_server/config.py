@@ -60,10 +60,12 @@ class EngineConfig(_Section):
     """Requests generated at the same time."""
     max_waiting: int = Field(default=64, ge=0, le=100_000)
     """Requests that may wait for a place; more are answered with RESOURCE_EXHAUSTED."""
-    arena_positions: int = Field(default=4096, ge=512, le=1_048_576, multiple_of=16)
+    arena_positions: int = Field(default=8192, ge=512, le=1_048_576, multiple_of=16)
     """Token positions that the key/value arena holds for all running requests together."""
     max_step_rows: int = Field(default=64, ge=2, le=65_536)
     """Tokens computed in one step; bounds how long a step lasts."""
+    max_draft_rows: int = Field(default=16, ge=0, le=256)
+    """Guesses at a request's next tokens that one step may verify; 0 generates one token a step."""
     admission_safety: float = Field(default=1.3, gt=0, le=100)
     """A call is refused if this many times the estimated time of its first rewrite is past its deadline."""
     always_admitted: int = Field(default=2, ge=1, le=100_000)

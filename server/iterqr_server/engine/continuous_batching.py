@@ -1,15 +1,14 @@
 """The engine: requests join and leave the batch at every step.
 
 One `step` is schedule, run, postprocess. Schedule and postprocess run on the event loop, which owns all state, so that
-nothing is locked; only the model runs on another thread. An abort during a step frees blocks at once: the next step is
-planned after the present one has ended, so nobody else can write to them meanwhile.
+nothing is locked; the model runs, and its logits are read, on another thread. An abort during a step frees blocks at
+once: the next step is planned after the present one has ended, so nobody else can write to them meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -17,35 +16,46 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
-from iterqr_proto.rewrite_format import Prompt
+from iterqr_proto.rewrite_format import Prompt, Segment
 
-from iterqr_server.engine.block_pool import BlockPool
+from iterqr_server.engine.batch import Batch
+from iterqr_server.engine.cost_curve import CostCurve, calibrate
 from iterqr_server.engine.detokenizer import Detokenizer
+from iterqr_server.engine.drafter import SOURCES, Drafter, DraftSession
 from iterqr_server.engine.errors import (
     EngineClosedError,
     EngineFatalError,
     PromptTooLongError,
     QueueFullError,
 )
-from iterqr_server.engine.executor import StepExecutor
+from iterqr_server.engine.executor import PackedStep, StepExecutor
 from iterqr_server.engine.guide import Guides
-from iterqr_server.engine.interface import EngineStats, FinishReason, GenerationChunk, GenerationRequest
-from iterqr_server.engine.packing import pack
-from iterqr_server.engine.prefix_cache import PrefixCache
-from iterqr_server.engine.sampler import Sample, greedy
-from iterqr_server.engine.scheduler import StepPlan, plan_step
+from iterqr_server.engine.interface import (
+    DraftSourceStats,
+    EngineStats,
+    FinishReason,
+    GenerationChunk,
+    GenerationRequest,
+    ScoreRequest,
+)
+from iterqr_server.engine.ngram_index import NgramIndex
+from iterqr_server.engine.packing import pack, synthetic_step
+from iterqr_server.engine.sampler import Verdict, log_probabilities, verify
+from iterqr_server.engine.scheduler import StepPlan, add_drafts, plan_step
 from iterqr_server.engine.sequence import Sequence
 from iterqr_server.engine.settings import EngineSettings
 from iterqr_server.engine.stream import GenerationStream
 from iterqr_server.engine.tokenizer import PromptTokenizer
 
 _T = TypeVar("_T")
+_Result = Verdict | tuple[float, ...] | None
 _PREFIX_ENCODINGS = 16
 _RETRY_AFTER_S = 0.5
+_MEASURED_PAST = 512  # positions that the steps attend to with which the cost curve is measured
 
 
 @dataclass(slots=True)
-class _Live:
+class _Generation:
     """A request from `submit` to its last chunk."""
 
     sequence: Sequence
@@ -54,20 +64,39 @@ class _Live:
 
 
 @dataclass(slots=True)
+class _Scoring:
+    """One prompt of a `ScoreRequest` until its answers' probabilities are known."""
+
+    sequence: Sequence
+    result: asyncio.Future[tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """A prompt's shared beginning: its tokens, and what they say about what follows what."""
+
+    token_ids: tuple[int, ...]
+    index: NgramIndex
+
+
+@dataclass(slots=True)
 class _Counters:
     steps: int = 0
-    prompt_tokens: int = 0
-    prefix_tokens_reused: int = 0
+    rows: int = 0
+    draft_rows: int = 0
     generated_tokens: int = 0
+    plan_seconds: float = 0.0
+    model_seconds: float = 0.0
+    sample_seconds: float = 0.0
     step_seconds: float = 0.0
 
 
 class ContinuousBatchingEngine:
     """A `GenerationEngine` over a `StepExecutor`.
 
-    `open_executor` loads the model; it is called on the step thread by `start`. A request's prefix is computed once and
-    kept until its room is needed. Requests start in order of arrival, as soon as their worst case fits the arena.
-    Without `guides`, outputs are free whatever a request's guide says.
+    `open_executor` loads the model; it is called on the step thread by `start`. Prompts share the computed blocks of
+    their common beginnings. Without `guides`, outputs are free whatever a request's guide says. `curve` says what steps
+    cost, for deciding how much to guess ahead; without it, it is measured at start.
     """
 
     def __init__(
@@ -78,20 +107,20 @@ class ContinuousBatchingEngine:
         open_executor: Callable[[], StepExecutor],
         settings: EngineSettings,
         guides: Guides | None = None,
+        curve: CostCurve | None = None,
     ) -> None:
         self._model_id = model_id
         self._tokenizer = tokenizer
         self._open_executor = open_executor
         self._settings = settings
         self._guides = guides
-        self._encode_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(tokenizer.encode)
-        self._pool = BlockPool(settings.arena_positions, settings.block_positions)
-        self._prefixes = PrefixCache(self._pool)
+        self._curve = curve
+        self._read_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(self._encode_prefix)
+        self._batch = Batch(settings)
+        self._drafter = Drafter()
         self._executor: StepExecutor | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine-step")
-        self._live: dict[str, _Live] = {}
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._live: dict[str, _Generation | _Scoring] = {}
         self._work = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._closed = False
@@ -112,7 +141,9 @@ class ContinuousBatchingEngine:
         if self._closed or self._executor is not None:
             raise EngineClosedError("the engine was started before")
         try:
-            self._executor = await self._on_step_thread(self._open_executor)
+            self._executor = executor = await self._on_step_thread(self._open_executor)
+            if self._curve is None and self._settings.max_draft_rows:
+                self._curve = await self._on_step_thread(lambda: self._measure(executor))
         except Exception as error:
             self._fatal = error
             raise EngineFatalError(f"the model could not be loaded: {error}") from error
@@ -135,39 +166,64 @@ class ContinuousBatchingEngine:
             raise ValueError(f"max_new_tokens: must be at least 1, got {request.max_new_tokens}")
         if request.request_id in self._live:
             raise ValueError(f"request_id: {request.request_id!r} is in use")
-        self._admit()
-        if self._waiting and len(self._waiting) >= self._settings.max_waiting:  # refused before it costs an encoding
-            raise QueueFullError(len(self._waiting), self._settings.max_waiting, _RETRY_AFTER_S)
-        sequence = self._encode(request)
+        self._check_queue(1)
+        sequence = self._sequence(request)
         self._check_fits(sequence)
-        self._waiting.append(sequence)
-        self._admit()
-        if len(self._waiting) > self._settings.max_waiting:
-            self._waiting.pop()
-            raise QueueFullError(len(self._waiting), self._settings.max_waiting, _RETRY_AFTER_S)
         stream = GenerationStream(on_close=lambda: self.abort(request.request_id))
-        self._live[request.request_id] = _Live(sequence, stream)
-        self._work.set()
+        self._begin(_Generation(sequence, stream))
         return stream
+
+    async def score(self, request: ScoreRequest) -> tuple[tuple[float, ...], ...]:
+        """See `GenerationEngine`.
+
+        Raises:
+            EngineFatalError: the model failed before or meanwhile; besides what the interface names.
+            ValueError: a prompt is empty, there are no answers, one is not a single token, or `request_id` is in use.
+        """
+        self._check_usable()
+        self._check_queue(len(request.prompts))
+        sequences = self._score_sequences(request)
+        for sequence in sequences:
+            self._check_fits(sequence)
+        loop = asyncio.get_running_loop()
+        scorings = [_Scoring(sequence, loop.create_future()) for sequence in sequences]
+        for scoring in scorings:
+            self._begin(scoring)
+        try:
+            return tuple(await asyncio.gather(*(scoring.result for scoring in scorings)))
+        finally:
+            for sequence in sequences:
+                self.abort(sequence.request_id)
 
     def abort(self, request_id: str) -> None:
         """See `GenerationEngine`. Blocks are free before the next step is planned."""
         live = self._live.get(request_id)
         if live is not None:
-            self._end(live, GenerationChunk("", (), (), FinishReason.ABORTED))
+            self._leave(live)
+            if isinstance(live, _Generation):
+                live.stream.put(GenerationChunk("", (), (), FinishReason.ABORTED))
+            else:
+                live.result.cancel()
 
     def stats(self) -> EngineStats:
-        """See `GenerationEngine`. Positions used include kept prefixes and what running requests reserved."""
+        """See `GenerationEngine`. Positions used include kept prompts and what running requests reserved."""
+        pool, counters, drafts = self._batch.cache.pool, self._counters, self._drafter.counters
         return EngineStats(
-            running=len(self._running),
-            waiting=len(self._waiting),
-            kv_positions_used=self._pool.held_positions,
-            kv_positions_limit=self._pool.total_blocks * self._pool.block_positions,
-            steps_total=self._counters.steps,
-            prompt_tokens_total=self._counters.prompt_tokens,
-            prefix_tokens_reused_total=self._counters.prefix_tokens_reused,
-            generated_tokens_total=self._counters.generated_tokens,
-            step_seconds_total=self._counters.step_seconds,
+            running=len(self._batch.running),
+            waiting=len(self._batch.waiting),
+            kv_positions_used=pool.held_positions,
+            kv_positions_limit=pool.total_blocks * pool.block_positions,
+            steps_total=counters.steps,
+            rows_total=counters.rows,
+            draft_rows_total=counters.draft_rows,
+            prompt_tokens_total=self._batch.prompt_tokens,
+            prefix_tokens_reused_total=self._batch.prompt_tokens_reused,
+            generated_tokens_total=counters.generated_tokens,
+            step_seconds_total=counters.step_seconds,
+            plan_seconds_total=counters.plan_seconds,
+            model_seconds_total=counters.model_seconds,
+            sample_seconds_total=counters.sample_seconds,
+            drafts=tuple(DraftSourceStats(name, drafts.proposed[name], drafts.accepted[name]) for name in SOURCES),
         )
 
     async def close(self) -> None:
@@ -196,96 +252,110 @@ class ContinuousBatchingEngine:
 
     async def _step(self, executor: StepExecutor) -> bool:
         """Schedule, run, postprocess. Returns False if there was nothing to do."""
+        started = time.perf_counter()
         plan = self._schedule()
         if not plan.chunks:
             return False
-        started = time.perf_counter()
         step = pack(plan)
-        guides = [c.holder.guide for c in plan.chunks if c.wants_logits and isinstance(c.holder, Sequence)]
-        samples = await self._on_step_thread(lambda: greedy(executor.run(step), guides))
+        planned = time.perf_counter()
+        results = await self._on_step_thread(lambda: self._compute(executor, plan, step))
         self._counters.steps += 1
+        self._counters.rows += plan.rows
+        self._counters.draft_rows += sum(len(chunk.tree) for chunk in plan.chunks)
+        self._counters.plan_seconds += planned - started
+        self._postprocess(plan, results)
         self._counters.step_seconds += time.perf_counter() - started
-        self._postprocess(plan, samples)
         return True
 
     def _schedule(self) -> StepPlan:
-        """Starts waiting requests that fit, plans the next step and makes room for its tokens."""
-        self._admit()
-        plan = plan_step(self._running, self._settings.max_step_rows)
+        """Starts waiting requests that fit and plans the next step."""
+        self._batch.start_waiting()
+        settings = self._settings
+        plan = plan_step(self._batch.running, settings.max_step_rows, settings.block_positions)
+        if self._curve is None:
+            return plan
+        return add_drafts(plan, self._curve, max_rows=settings.max_step_rows, max_tree_rows=settings.max_draft_rows)
+
+    def _compute(self, executor: StepExecutor, plan: StepPlan, step: PackedStep) -> list[_Result]:
+        """Runs the model and reads its logits, on the step thread. Returns a result for each chunk of the plan."""
+        started = time.perf_counter()
+        logits = executor.run(step)
+        ran = time.perf_counter()
+        results: list[_Result] = []
+        row = 0
         for chunk in plan.chunks:
-            if chunk.holder.lease is not None:
-                chunk.holder.lease.grow(chunk.start + chunk.count)
-        return plan
+            if not chunk.wants_logits:
+                results.append(None)
+                continue
+            sequence, rows = chunk.sequence, 1 + len(chunk.tree)
+            if sequence.answer_ids:
+                results.append(log_probabilities(logits[row], sequence.answer_ids))
+            else:
+                left = sequence.max_new_tokens - sequence.generated
+                some = logits[row : row + rows]
+                results.append(verify(some, chunk.tree, sequence.guide, self._tokenizer.stop_ids, left))
+            row += rows
+        self._counters.model_seconds += ran - started
+        self._counters.sample_seconds += time.perf_counter() - ran
+        return results
 
-    def _admit(self) -> None:
-        while self._waiting and self._may_start(self._waiting[0]):
-            self._start_running(self._waiting.popleft())
+    def _postprocess(self, plan: StepPlan, results: list[_Result]) -> None:
+        """Keeps what was computed and hands out what is new, except for requests that ended meanwhile."""
+        for chunk, result in zip(plan.chunks, results, strict=True):
+            accepted = result.accepted if isinstance(result, Verdict) else ()
+            rows = [*range(chunk.count), *(chunk.count + row for row in accepted)]
+            chunk.lease.keep(chunk.start, rows)
+            sequence = chunk.sequence
+            live = self._live.get(sequence.request_id)
+            if live is None or live.sequence is not sequence:
+                continue
+            if isinstance(live, _Generation) and isinstance(result, Verdict):
+                if sequence.drafts is not None:
+                    sequence.drafts.advance([s.token_id for s in result.samples], chunk.tree, accepted)
+                self._advance(live, result)
+            elif isinstance(live, _Scoring) and isinstance(result, tuple):
+                self._leave(live)
+                live.result.set_result(result)
 
-    def _may_start(self, sequence: Sequence) -> bool:
-        """Whether there is room for `sequence`; unused prefixes make way for it."""
-        if len(self._running) >= self._settings.max_running:
-            return False
-        new_prefix = [] if self._prefixes.find(sequence.prefix_ids) else [len(sequence.prefix_ids)]
-        return self._prefixes.make_room([*new_prefix, sequence.max_own_positions], keep=sequence.prefix_ids)
-
-    def _start_running(self, sequence: Sequence) -> None:
-        if sequence.prefix_ids:
-            if self._prefixes.find(sequence.prefix_ids):
-                self._counters.prefix_tokens_reused += len(sequence.prefix_ids)
-            sequence.prefix = self._prefixes.acquire(sequence.prefix_ids)
-        sequence.lease = self._pool.reserve(sequence.max_own_positions)
-        self._counters.prompt_tokens += sequence.prompt_length
-        self._running.append(sequence)
-
-    def _postprocess(self, plan: StepPlan, samples: tuple[Sample, ...]) -> None:
-        """Advances the plan's holders and hands out the new tokens, except for requests that ended meanwhile."""
-        remaining = iter(samples)
-        for chunk in plan.chunks:
-            chunk.holder.computed += chunk.count
-            sample = next(remaining) if chunk.wants_logits else None
-            if sample is not None and isinstance(chunk.holder, Sequence):
-                live = self._live.get(chunk.holder.request_id)
-                if live is not None and live.sequence is chunk.holder:
-                    self._advance(live, sample)
-
-    def _advance(self, live: _Live, sample: Sample) -> None:
+    def _advance(self, live: _Generation, verdict: Verdict) -> None:
+        """Hands out a request's new tokens, one a chunk, so that a chunk's probability belongs to its text alone."""
         sequence = live.sequence
-        if sample.token_id in self._tokenizer.stop_ids:
-            self._end(live, GenerationChunk(live.detokenizer.finish(), (), (), FinishReason.STOP))
-            return
-        sequence.token_ids.append(sample.token_id)
-        if sequence.guide is not None:
-            sequence.guide.advance(sample.token_id)
-        self._counters.generated_tokens += 1
-        text = live.detokenizer.feed(self._tokenizer.token_bytes(sample.token_id))
-        is_last = sequence.generated >= sequence.max_new_tokens
-        chunk = GenerationChunk(
-            text=text + live.detokenizer.finish() if is_last else text,
-            token_ids=(sample.token_id,),
-            logprobs=(sample.logprob,),
-            finish_reason=FinishReason.LENGTH if is_last else None,
-            prompt_tokens=len(sequence.prefix_ids) + sequence.suffix_length,
-        )
-        if is_last:
-            self._end(live, chunk)
-        else:
-            live.stream.put(chunk)
+        sequence.token_ids += [sample.token_id for sample in verdict.samples]
+        self._counters.generated_tokens += len(verdict.samples)
+        is_full = sequence.generated >= sequence.max_new_tokens
+        reason = FinishReason.STOP if verdict.is_end else FinishReason.LENGTH if is_full else None
+        if reason is not None:
+            self._leave(live)
+            if sequence.drafts is not None:
+                self._drafter.remember(
+                    sequence.token_ids[: sequence.prompt_length], sequence.token_ids[sequence.prompt_length :]
+                )
+        for number, sample in enumerate(verdict.samples, 1):
+            is_last = reason is not None and number == len(verdict.samples)
+            text = live.detokenizer.feed(self._tokenizer.token_bytes(sample.token_id))
+            live.stream.put(
+                GenerationChunk(
+                    text=text + live.detokenizer.finish() if is_last else text,
+                    token_ids=(sample.token_id,),
+                    logprobs=(sample.logprob,),
+                    finish_reason=reason if is_last else None,
+                    prompt_tokens=sequence.prompt_length,
+                )
+            )
+        if reason is not None and not verdict.samples:
+            live.stream.put(GenerationChunk(live.detokenizer.finish(), (), (), reason))
 
-    def _end(self, live: _Live, last: GenerationChunk | Exception) -> None:
+    def _begin(self, live: _Generation | _Scoring) -> None:
+        """Takes in a request that fits, and starts it if there is room now."""
+        self._live[live.sequence.request_id] = live
+        self._batch.push(live.sequence)
+        self._batch.start_waiting()
+        self._work.set()
+
+    def _leave(self, live: _Generation | _Scoring) -> None:
         """Takes a request out of the engine and frees what it holds."""
-        sequence = live.sequence
-        del self._live[sequence.request_id]
-        if sequence.lease is None:
-            self._waiting.remove(sequence)
-        else:
-            self._running.remove(sequence)
-            sequence.lease.release()
-            if sequence.prefix is not None:
-                self._prefixes.release(sequence.prefix)
-        if isinstance(last, Exception):
-            live.stream.fail(last)
-        else:
-            live.stream.put(last)
+        del self._live[live.sequence.request_id]
+        self._batch.remove(live.sequence)
         self._work.set()
 
     def _die(self, error: Exception) -> None:
@@ -293,7 +363,11 @@ class ContinuousBatchingEngine:
         for live in list(self._live.values()):
             fatal = EngineFatalError(f"the model runner failed: {error}")
             fatal.__cause__ = error
-            self._end(live, fatal)
+            self._leave(live)
+            if isinstance(live, _Generation):
+                live.stream.fail(fatal)
+            else:
+                live.result.set_exception(fatal)
 
     def _check_usable(self) -> None:
         if self._fatal is not None:
@@ -301,26 +375,86 @@ class ContinuousBatchingEngine:
         if self._closed or self._executor is None:
             raise EngineClosedError("the engine is closed" if self._closed else "the engine has not been started")
 
-    def _encode(self, request: GenerationRequest) -> Sequence:
-        prefix_ids = self._encode_prefix(request.prompt.prefix)
-        suffix_ids = self._tokenizer.encode(request.prompt.suffix)
-        if not suffix_ids:  # the last token of the prompt must be computed for its logits
-            prefix_ids, suffix_ids = prefix_ids[:-1], prefix_ids[-1:]
-        if not suffix_ids:
+    def _check_queue(self, more: int) -> None:
+        """Refuses requests beyond the queue, before they cost an encoding. Those that start at once do not count."""
+        self._batch.start_waiting()
+        waiting = len(self._batch.waiting)
+        starting = 0 if waiting else self._settings.max_running - len(self._batch.running)
+        if waiting + more - starting > self._settings.max_waiting:
+            raise QueueFullError(waiting, self._settings.max_waiting, _RETRY_AFTER_S)
+
+    def _encode_prefix(self, segments: tuple[Segment, ...]) -> _Prefix:
+        token_ids = self._tokenizer.encode(segments)
+        index = NgramIndex()
+        index.add(token_ids)
+        return _Prefix(token_ids, index)
+
+    def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        token_ids = self._read_prefix(prompt.prefix).token_ids + self._tokenizer.encode(prompt.suffix)
+        if not token_ids:
             raise ValueError("prompt: must not be empty")
-        guide = self._guides.open(request.guide) if self._guides is not None and request.guide else None
-        return Sequence(request.request_id, prefix_ids, suffix_ids, request.max_new_tokens, guide)
+        return token_ids
+
+    def _sequence(self, request: GenerationRequest) -> Sequence:
+        prompt_ids = self._prompt_ids(request.prompt)
+        return Sequence(
+            request.request_id,
+            prompt_ids,
+            request.max_new_tokens,
+            guide=self._guides.open(request.guide) if self._guides is not None and request.guide else None,
+            drafts=self._drafts(request, prompt_ids) if self._settings.max_draft_rows else None,
+            tenant=request.tenant,
+            deadline=request.deadline,
+        )
+
+    def _drafts(self, request: GenerationRequest, prompt_ids: tuple[int, ...]) -> DraftSession:
+        prefix = self._read_prefix(request.prompt.prefix)
+        texts = [self._tokenizer.encode((Segment(text, is_data=True),)) for text in request.drafts]
+        return self._drafter.open(prompt_ids[len(prefix.token_ids) :], texts, prefix.index)
+
+    def _score_sequences(self, request: ScoreRequest) -> list[Sequence]:
+        answers = [self._tokenizer.encode((Segment(answer, is_data=True),)) for answer in request.answers]
+        for answer, token_ids in zip(request.answers, answers, strict=True):
+            if len(token_ids) != 1:
+                raise ValueError(f"answers: {answer!r} is {len(token_ids)} tokens, must be one")
+        if not answers:
+            raise ValueError("answers: must not be empty")
+        names = [f"{request.request_id}/{number}" for number in range(len(request.prompts))]
+        if any(name in self._live for name in names):
+            raise ValueError(f"request_id: {request.request_id!r} is in use")
+        return [
+            Sequence(
+                name,
+                self._prompt_ids(prompt),
+                0,
+                answer_ids=tuple(token_ids for (token_ids,) in answers),
+                tenant=request.tenant,
+                deadline=request.deadline,
+            )
+            for name, prompt in zip(names, request.prompts, strict=True)
+        ]
 
     def _check_fits(self, sequence: Sequence) -> None:
         """Raises PromptTooLongError if `sequence` could not run even in an empty engine."""
-        positions = len(sequence.prefix_ids) + sequence.max_own_positions
-        blocks = self._pool.blocks_for(len(sequence.prefix_ids)) + self._pool.blocks_for(sequence.max_own_positions)
-        context = self._executor.max_positions if self._executor is not None else positions
-        if positions > context:
-            raise PromptTooLongError(positions, context)
-        if blocks > self._pool.total_blocks:
-            limit = self._pool.total_blocks * self._pool.block_positions
-            raise PromptTooLongError(blocks * self._pool.block_positions, limit)
+        pool = self._batch.cache.pool
+        context = self._executor.max_positions if self._executor is not None else sequence.max_positions
+        if sequence.max_positions > context:
+            raise PromptTooLongError(sequence.max_positions, context)
+        blocks = self._batch.blocks_needed(sequence)
+        if blocks > pool.total_blocks:
+            raise PromptTooLongError(blocks * pool.block_positions, pool.total_blocks * pool.block_positions)
+
+    def _measure(self, executor: StepExecutor) -> CostCurve:
+        """Measures what steps cost while the arena is still empty. Slots are written that nobody holds yet."""
+        past = min(_MEASURED_PAST, executor.arena_positions, executor.max_positions) - self._settings.max_step_rows
+
+        def run(rows: int) -> float:
+            step = synthetic_step(rows, max(0, past))
+            started = time.perf_counter()
+            executor.run(step)
+            return time.perf_counter() - started
+
+        return calibrate(run, self._settings.max_step_rows)
 
     async def _on_step_thread(self, function: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

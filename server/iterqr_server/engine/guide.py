@@ -14,7 +14,7 @@ _PATTERNS = 16  # kept compiled; a server uses one for each number of rewrites
 
 
 class Guide(Protocol):
-    """What one output may go on with. Asked on the step thread, advanced on the event loop, never both at once."""
+    """What one output may go on with. Used on the step thread."""
 
     def allows(self, token_id: int) -> bool:
         """Whether the token may come next; a stop token may where the output is whole."""
@@ -26,6 +26,11 @@ class Guide(Protocol):
 
     def advance(self, token_id: int) -> None:
         """The token, which was allowed and ends nothing, came next."""
+        ...
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the output is whole and nothing but the end may follow."""
         ...
 
 
@@ -77,3 +82,8 @@ class _RegexGuide:
     def advance(self, token_id: int) -> None:
         """See `Guide`."""
         self._matcher.consume_token(token_id)
+
+    @property
+    def is_finished(self) -> bool:
+        """See `Guide`."""
+        return bool(self._matcher.is_stopped())

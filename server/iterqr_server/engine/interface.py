@@ -74,8 +74,21 @@ class GenerationChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftSourceStats:
+    """Guesses of one kind since start: how many were verified, and how many of those came true."""
+
+    source: str
+    proposed: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class EngineStats:
-    """Counters since start (`*_total`) and gauges of this moment."""
+    """Counters since start (`*_total`) and gauges of this moment.
+
+    Rows are tokens computed, `draft_rows_total` of them guesses. A step's seconds are those of planning it, of the
+    model, of reading its logits, and of handing out what is new.
+    """
 
     running: int
     waiting: int
@@ -86,6 +99,12 @@ class EngineStats:
     prefix_tokens_reused_total: int
     generated_tokens_total: int
     step_seconds_total: float
+    rows_total: int = 0
+    draft_rows_total: int = 0
+    plan_seconds_total: float = 0.0
+    model_seconds_total: float = 0.0
+    sample_seconds_total: float = 0.0
+    drafts: tuple[DraftSourceStats, ...] = ()
 
 
 class GenerationEngine(Protocol):

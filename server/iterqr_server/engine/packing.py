@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from iterqr_server.engine.draft_tree import ancestors
 from iterqr_server.engine.executor import PackedStep
-from iterqr_server.engine.prefix_cache import Prefix
 from iterqr_server.engine.scheduler import Chunk, StepPlan
 
 ROWS_MULTIPLE = 2
@@ -29,55 +29,86 @@ def group_size(counts: list[int]) -> int:
 
 
 def pack(plan: StepPlan) -> PackedStep:
-    """Lays the plan's chunks side by side; `logit_rows` follow the plan's order.
+    """Lays the plan's chunks side by side; `logit_rows` follow the plan's order, each chunk's drafts after its own.
 
-    The holders' leases must already have slots for the chunks (`BlockLease.grow`).
+    Takes the slots that the rows need from the chunks' leases.
     """
-    size = group_size([chunk.count for chunk in plan.chunks])
-    visible = [_visible_slots(chunk) for chunk in plan.chunks]
-    width = -(-max(slots.size for slots in visible) // SLOTS_MULTIPLE) * SLOTS_MULTIPLE
-
+    size = group_size([chunk.rows for chunk in plan.chunks])
+    own_slots = [chunk.lease.rows(chunk.start, chunk.rows) for chunk in plan.chunks]
+    width = -(-max(chunk.start + chunk.rows for chunk in plan.chunks) // SLOTS_MULTIPLE) * SLOTS_MULTIPLE
+    groups = sum(-(-chunk.rows // size) for chunk in plan.chunks)
+    group_rows = np.zeros((groups, size), np.int64)
+    group_slots = np.zeros((groups, width), np.int64)
+    mask = np.zeros((groups, size, width), np.bool_)
     token_ids: list[int] = []
     positions: list[NDArray[np.int64]] = []
-    slots: list[NDArray[np.int64]] = []
-    group_rows: list[NDArray[np.int64]] = []
-    group_slots: list[NDArray[np.int64]] = []
     row_places: list[NDArray[np.int64]] = []
     logit_rows: list[int] = []
-    for chunk, seen in zip(plan.chunks, visible, strict=True):
-        first = len(token_ids)
-        token_ids += chunk.holder.token_ids[chunk.start : chunk.start + chunk.count]
-        positions.append(np.arange(seen.size - chunk.count, seen.size))
-        slots.append(seen[-chunk.count :])
-        for start in range(first, len(token_ids), size):
-            end = min(start + size, len(token_ids))
-            row_places.append(np.arange(end - start) + len(group_rows) * size)
-            group_rows.append(np.minimum(np.arange(start, start + size), end - 1))
-            group_slots.append(np.pad(seen, (0, width - seen.size)))
+    group = 0
+    for chunk, slots in zip(plan.chunks, own_slots, strict=True):
+        first, seen = len(token_ids), chunk.start + chunk.rows
+        token_ids += chunk.sequence.token_ids[chunk.start : chunk.start + chunk.count]
+        token_ids += [guess.token_id for guess in chunk.tree.guesses]
+        depths, sees = _attention(chunk)
+        positions.append(chunk.start + depths)
+        for start in range(0, chunk.rows, size):
+            rows = np.minimum(np.arange(start, start + size), chunk.rows - 1)
+            group_rows[group] = first + rows
+            group_slots[group, : chunk.start] = chunk.lease.positions(chunk.start)
+            group_slots[group, chunk.start : seen] = slots
+            mask[group, :, : chunk.start] = True
+            mask[group, :, chunk.start : seen] = sees[rows]
+            row_places.append(np.arange(min(size, chunk.rows - start)) + group * size)
+            group += 1
         if chunk.wants_logits:
-            logit_rows.append(len(token_ids) - 1)
+            logit_rows += range(first + chunk.count - 1, len(token_ids))
     copies = -len(token_ids) % ROWS_MULTIPLE
     rows = np.pad(np.arange(len(token_ids)), (0, copies), mode="edge")
-    position_of = np.concatenate(positions)
-    grouped = np.stack(group_rows)
     return PackedStep(
         token_ids=np.array(token_ids, np.int64)[rows],
-        positions=position_of[rows],
-        slots=np.concatenate(slots)[rows],
-        group_rows=grouped,
+        positions=np.concatenate(positions)[rows],
+        slots=np.concatenate(own_slots)[rows],
+        group_rows=group_rows,
         row_places=np.concatenate(row_places)[rows],
-        group_slots=np.stack(group_slots),
-        mask=np.arange(width) <= position_of[grouped][..., None],
+        group_slots=group_slots,
+        mask=mask,
         logit_rows=np.array(logit_rows, np.int64),
     )
 
 
-def _visible_slots(chunk: Chunk) -> NDArray[np.int64]:
-    """Slots of everything up to the chunk's last token, in order of position."""
-    holder = chunk.holder
-    if holder.lease is None:
-        raise ValueError("a waiting request cannot be packed")
-    slots = holder.lease.slots[: chunk.start + chunk.count]
-    if not isinstance(holder, Prefix) and holder.prefix is not None:
-        slots = holder.prefix.lease.slots[: len(holder.prefix.token_ids)] + slots
-    return np.array(slots, np.int64)
+def synthetic_step(rows: int, past: int) -> PackedStep:
+    """Returns a step of one request that has `past` positions behind it, for measuring what steps cost.
+
+    All its rows want logits, as those of drafts do. It reads and writes the arena's first `past + rows` slots.
+    """
+    size = min(group_size([rows]), GROUP_SIZES[-1])
+    groups = -(-rows // size)
+    even = rows + rows % ROWS_MULTIPLE
+    width = -(-(past + rows) // SLOTS_MULTIPLE) * SLOTS_MULTIPLE
+    numbers = np.minimum(np.arange(even), rows - 1)
+    grouped = np.minimum(np.arange(groups * size), rows - 1).reshape(groups, size)
+    slots = np.where(np.arange(width) < past + rows, np.arange(width), 0)
+    return PackedStep(
+        token_ids=numbers,
+        positions=past + numbers,
+        slots=past + numbers,
+        group_rows=grouped,
+        row_places=numbers,
+        group_slots=np.broadcast_to(slots, (groups, width)).copy(),
+        mask=np.arange(width) <= past + grouped[..., None],
+        logit_rows=np.arange(rows),
+    )
+
+
+def _attention(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """How far each row of a chunk is behind `start` [rows], and which rows of the chunk it sees [rows, rows].
+
+    Known tokens see those before them, drafts the known ones and their ancestors.
+    """
+    depths = np.arange(chunk.rows)
+    sees = np.tri(chunk.rows, dtype=np.bool_)
+    for row, path in enumerate(ancestors(chunk.tree), chunk.count):
+        depths[row] = chunk.count + len(path) - 1
+        sees[row, chunk.count :] = False
+        sees[row, [chunk.count + other for other in path]] = True
+    return depths, sees

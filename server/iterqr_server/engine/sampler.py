@@ -1,13 +1,15 @@
-"""Chooses the next token of each row."""
+"""Chooses the next tokens of a request from logits: greedily, and as many as its drafts foretold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from iterqr_server.engine.draft_tree import DraftTree
 from iterqr_server.engine.guide import Guide
 
 
@@ -19,17 +21,61 @@ class Sample:
     logprob: float
 
 
-def greedy(logits: NDArray[np.float32], guides: Sequence[Guide | None]) -> tuple[Sample, ...]:
-    """Returns the likeliest token of each row of `logits` [K, vocabulary]; of equals, the one with the lowest id.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The tokens that one step gave a request, and the rows of its drafts that foretold all but the last of them.
 
-    `guides` has one entry for each row; where there is a guide, the likeliest of the tokens it allows is chosen.
+    `is_end`: the model ended its turn after them, or nothing else may follow. A token that ends the turn is left out.
     """
-    return tuple(_greedy(row, guide) for row, guide in zip(logits, guides, strict=True))
+
+    samples: tuple[Sample, ...]
+    accepted: tuple[int, ...] = ()
+    is_end: bool = False
 
 
-def _greedy(row: NDArray[np.float32], guide: Guide | None) -> Sample:
+def verify(
+    logits: NDArray[np.float32], tree: DraftTree, guide: Guide | None, stop_ids: AbstractSet[int], at_most: int
+) -> Verdict:
+    """Walks a draft tree along the tokens that decoding one by one would have chosen.
+
+    `logits` [1 + rows of the tree, vocabulary]: first of the token known last, then of each draft. The guide is
+    advanced by every token returned. Returns at most `at_most` samples.
+    """
+    samples: list[Sample] = []
+    accepted: list[int] = []
+    row = -1
+    while True:
+        sample = greedy(logits[row + 1], guide)
+        if sample.token_id in stop_ids:
+            return Verdict(tuple(samples), tuple(accepted), is_end=True)
+        samples.append(sample)
+        if guide is not None:
+            guide.advance(sample.token_id)
+            if guide.is_finished:
+                return Verdict(tuple(samples), tuple(accepted), is_end=True)
+        following = [i for i in tree.children(row) if tree.guesses[i].token_id == sample.token_id]
+        if not following or len(samples) == at_most:
+            return Verdict(tuple(samples), tuple(accepted))
+        row = following[0]
+        accepted.append(row)
+
+
+def greedy(row: NDArray[np.float32], guide: Guide | None) -> Sample:
+    """Returns the likeliest token of `row` [vocabulary] that the guide allows; of equals, that of the lowest id."""
     token_id = top = int(row.argmax())
     if guide is not None and not guide.allows(top):
         token_id = int(np.where(guide.mask(), row, -np.inf).argmax())
-    log_sum = float(np.log(np.exp(row - row[top]).sum(dtype=np.float64)))
-    return Sample(token_id, float(row[token_id] - row[top]) - log_sum)
+    return Sample(token_id, float(row[token_id] - row[top]) - _log_sum(row, top))
+
+
+def log_probabilities(row: NDArray[np.float32], token_ids: tuple[int, ...]) -> tuple[float, ...]:
+    """Returns the natural logarithms of some tokens' probabilities after `row` [vocabulary]."""
+    top = int(row.argmax())
+    log_sum = _log_sum(row, top)
+    return tuple(float(row[token_id] - row[top]) - log_sum for token_id in token_ids)
+
+
+def _log_sum(row: NDArray[np.float32], top: int) -> float:
+    others = np.exp(row - row[top])
+    others[top] = 0.0  # its 1 would swallow what is small
+    return math.log1p(float(others.sum()))

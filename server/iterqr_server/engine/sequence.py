@@ -2,57 +2,53 @@
 
 from __future__ import annotations
 
-from iterqr_server.engine.block_pool import BlockLease
+from iterqr_server.engine.drafter import DraftSession
 from iterqr_server.engine.guide import Guide
-from iterqr_server.engine.prefix_cache import Prefix
+from iterqr_server.engine.prefix_cache import Lease
 
 
 class Sequence:
-    """Tokens of one request behind its shared prefix.
+    """Tokens of one request.
 
-    `token_ids` are the suffix of the prompt and what was generated since; the first `computed` of them have K/V in the
-    arena. Computing the last one gives the logits of the next. Waiting: `lease` is None.
+    `token_ids` are the prompt and what was generated since. Computing the last one gives the logits of the next.
+    Waiting: `lease` is None. With `answer_ids` nothing is generated: the logits after the prompt are read at these ids.
+    `deadline` is a time of the event loop's clock.
     """
 
     def __init__(
         self,
         request_id: str,
-        prefix_ids: tuple[int, ...],
-        suffix_ids: tuple[int, ...],
+        prompt_ids: tuple[int, ...],
         max_new_tokens: int,
+        *,
         guide: Guide | None = None,
+        drafts: DraftSession | None = None,
+        answer_ids: tuple[int, ...] = (),
+        tenant: str = "",
+        deadline: float | None = None,
     ) -> None:
         self.request_id = request_id
-        self.prefix_ids = prefix_ids
-        self.token_ids = list(suffix_ids)
-        self.suffix_length = len(suffix_ids)
+        self.token_ids = list(prompt_ids)
+        self.prompt_length = len(prompt_ids)
         self.max_new_tokens = max_new_tokens
         self.guide = guide
-        self.computed = 0
-        self.prefix: Prefix | None = None
-        self.lease: BlockLease | None = None
-
-    @property
-    def prompt_length(self) -> int:
-        """Tokens of the whole prompt."""
-        return len(self.prefix_ids) + self.suffix_length
-
-    @property
-    def max_own_positions(self) -> int:
-        """Positions it may need behind its prefix. The last generated token is never computed."""
-        return self.suffix_length + self.max_new_tokens - 1
-
-    @property
-    def pending(self) -> int:
-        """Tokens known but not computed: 1 while decoding, more while the prompt is prefilled."""
-        return len(self.token_ids) - self.computed
-
-    @property
-    def is_decoding(self) -> bool:
-        """Whether the prompt is computed."""
-        return self.computed >= self.suffix_length
+        self.drafts = drafts
+        self.answer_ids = answer_ids
+        self.tenant = tenant
+        self.deadline = deadline
+        self.lease: Lease | None = None
 
     @property
     def generated(self) -> int:
         """Tokens generated so far."""
-        return len(self.token_ids) - self.suffix_length
+        return len(self.token_ids) - self.prompt_length
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the prompt is computed."""
+        return self.generated > 0
+
+    @property
+    def max_positions(self) -> int:
+        """Positions it may need without drafts. The last generated token is never computed."""
+        return self.prompt_length + max(0, self.max_new_tokens - 1)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from iterqr_proto.rewrite_format import FORMAT_VERSION, Prompt, RewriteInput, Template, grammar, render
+from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, grammar, render
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
@@ -27,6 +27,7 @@ from iterqr_server.engine.errors import (
 )
 from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
 from iterqr_server.hints.interface import Hints, HintSource
+from iterqr_server.rewrite.drafts import expected_texts
 from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
 from iterqr_server.rewrite.generation_progress import GenerationProgress
 from iterqr_server.rewrite.normalize import normalize_query
@@ -128,7 +129,7 @@ class RewriteService:
     async def start(self, engine: GenerationEngine) -> None:
         """Loads and warms the model. Calls before its end are refused with NotReadyError."""
         try:
-            await engine.start(self._prompt(_WARM_UP_QUERY, ()))
+            await engine.start(render(self._template, RewriteInput(_WARM_UP_QUERY)))
         except BaseException:
             await engine.close()
             raise
@@ -194,7 +195,11 @@ class RewriteService:
             "iterqr_ready": self._engine is not None,
         }
         if stats:
-            values |= {f"iterqr_engine_{name}": getattr(stats, name) for name in stats.__dataclass_fields__}
+            numbers = {name: getattr(stats, name) for name in stats.__dataclass_fields__ if name != "drafts"}
+            values |= {f"iterqr_engine_{name}": value for name, value in numbers.items()}
+            for drafts in stats.drafts:
+                values[f"iterqr_engine_{drafts.source}_drafts_proposed_total"] = drafts.proposed
+                values[f"iterqr_engine_{drafts.source}_drafts_accepted_total"] = drafts.accepted
         return values
 
     async def close(self) -> None:
@@ -256,7 +261,7 @@ class RewriteService:
         self._metrics.hints.labels(hints.outcome.value).inc()
         self._metrics.stage_seconds.labels("hints").observe(progress.hints_us / 1e6)
         with self._tracer.start_as_current_span("generation") as span:
-            await self._run_engine(progress, self._prompt(key.query, hints.titles), call)
+            await self._run_engine(progress, RewriteInput(key.query, hints.titles), call)
             span.set_attribute("iterqr.generation.tokens", progress.generated_tokens)
         for reason, count in progress.rejected.items():
             self._metrics.rejected.labels(reason).inc(count)
@@ -264,16 +269,17 @@ class RewriteService:
         self._metrics.stage_seconds.labels("generation").observe(progress.generation_us(loop.time()) / 1e6)
         self._keep(key, progress.output, hints)
 
-    async def _run_engine(self, progress: GenerationProgress, prompt: Prompt, call: RewriteCall) -> None:
+    async def _run_engine(self, progress: GenerationProgress, source: RewriteInput, call: RewriteCall) -> None:
         loop = asyncio.get_running_loop()
         engine = self.ready_engine()
         request = GenerationRequest(
             request_id=f"rewrite-{next(self._request_numbers)}",
-            prompt=prompt,
+            prompt=render(self._template, source),
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
             guide=grammar(progress.key.max_rewrites),
             deadline=progress.deadline,
+            drafts=expected_texts(source),
         )
         progress.submitted(loop.time())
         stream = engine.submit(request)
@@ -281,7 +287,12 @@ class RewriteService:
             async for chunk in stream:
                 if chunk.finish_reason is FinishReason.ABORTED:
                     raise EngineClosedError("the engine was closed during the generation")
+                had_rewrite = progress.first_rewrite_tokens > 0
                 progress.feed(chunk, loop.time())
+                if progress.first_rewrite_tokens and not had_rewrite:
+                    late_s = engine.note_first_result(request.request_id, progress.first_rewrite_tokens)
+                    if late_s is not None:
+                        self._metrics.estimate_error_seconds.observe(late_s)
                 if progress.is_full:
                     break
         finally:
@@ -293,9 +304,6 @@ class RewriteService:
         ttl_s = self._cache_config.degraded_ttl_s if degraded else self._cache_config.ttl_s
         version = key.hints_version if hints.titles else ""
         self._cache.put(key, CachedResult(output, hints.titles, version), ttl_s)
-
-    def _prompt(self, query: str, hints: tuple[str, ...]) -> Prompt:
-        return render(self._template, RewriteInput(query, hints))
 
     def _count_end(self, end: FlightEnd, error: BaseException | None) -> None:
         self._metrics.generations.labels(end.value).inc()
