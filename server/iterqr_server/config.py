@@ -47,6 +47,8 @@ class ModelConfig(_Section):
 
     name: str = Field(default="qwen2.5-coder-0.5b-instruct", min_length=1)
     """Name of a known model, a local folder or file, or a hub id."""
+    output_vocabulary: Literal["full", "latin"] = "full"
+    """Tokens the model may write: all, or the 32,000 commonest of Latin script, which is faster with a small model."""
 
 
 class EngineConfig(_Section):
@@ -54,6 +56,12 @@ class EngineConfig(_Section):
 
     backend: Literal["onnxruntime", "tensorrt_llm"] = "onnxruntime"
     """Library that runs the model."""
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """What onnxruntime computes on; cuda needs onnxruntime-gpu in place of onnxruntime."""
+    device_id: int = Field(default=0, ge=0, le=1024)
+    """Which of several GPUs."""
+    gpu_memory_mb: int = Field(default=0, ge=0, le=10_000_000)
+    """Most GPU memory that onnxruntime takes for the model, the key/value arena apart; 0 means what there is."""
     threads: int = Field(default=0, ge=0, le=1024)
     """Threads of one step; 0 means one for each core."""
     max_running: int = Field(default=16, ge=1, le=1024)

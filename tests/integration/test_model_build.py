@@ -9,9 +9,9 @@ import pytest
 from iterqr_server.backends.onnxruntime import OnnxStepExecutor
 from iterqr_server.engine.block_pool import BlockPool
 from iterqr_server.models.builder import DEFAULT_QUANTIZATION, build_model
-from iterqr_server.models.built_model import BuiltModel, Quantization
+from iterqr_server.models.built_model import BuiltModel
 from iterqr_server.models.progress import Silent
-from iterqr_server.models.quantization import WeightFormat
+from iterqr_server.models.quantization import Quantization, WeightFormat
 from iterqr_server.models.store import FoundWeights
 from numpy.typing import NDArray
 from support.step_plans import packed, running_sequence

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from iterqr_server.config import ConfigError
 from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.executor import PackedStep
 from iterqr_server.engine.guide import RegexGuides
@@ -18,23 +21,41 @@ from iterqr_server.engine.tokenizer import BytePairTokenizer
 from iterqr_server.models.built_model import BuiltModel, read_built_model
 
 LOGIT_ROWS_MULTIPLE = 2  # as with the rows of a step (`PackedStep`)
+_CUDA = "CUDAExecutionProvider"
 _STEP_INPUTS = ("token_ids", "positions", "slots", "group_rows", "row_places", "group_slots", "mask")
 
 
-class OnnxStepExecutor:
-    """A `StepExecutor` for a built model on the CPU.
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What computes: the CPU, or the CUDA device `device_id` with up to `memory_mb` (0: all it has) for the model."""
 
-    The arena is one array [positions, kv_size] for each layer's keys and one for its values. Each is bound as input
-    and as output of the graph at once: its scatter then writes the new rows in place, and the arena is never copied.
+    provider: Literal["cpu", "cuda"] = "cpu"
+    device_id: int = 0
+    memory_mb: int = 0
+
+
+CPU = Device()
+
+
+class OnnxStepExecutor:
+    """A `StepExecutor` for a built model.
+
+    The arena is one array [positions, kv_size] for each layer's keys and one for its values, on the device. Each is
+    bound as input and as output of the graph at once: its scatter then writes the new rows in place, and the arena is
+    never copied. Of a step, only its arrays go to the device and only the logits come back.
     """
 
-    def __init__(self, model: BuiltModel, *, arena_positions: int, threads: int) -> None:
+    def __init__(self, model: BuiltModel, *, arena_positions: int, threads: int, device: Device = CPU) -> None:
         shapes = model.architecture
         self.arena_positions = arena_positions
         self.max_positions = shapes.context
-        self._session: ort.InferenceSession | None = _open_session(model.graph_path, threads)
+        self.output_ids = model.output_ids()
+        self._session: ort.InferenceSession | None = _open_session(model.graph_path, threads, device)
+        size = (arena_positions, shapes.kv_size)  # each part has an array of its own: on the CPU it is not copied
         self._arena = {
-            f"{part}.{layer}": ort.OrtValue.ortvalue_from_numpy(np.zeros((arena_positions, shapes.kv_size), np.float32))
+            f"{part}.{layer}": ort.OrtValue.ortvalue_from_numpy(
+                np.zeros(size, np.float32), device.provider, device.device_id
+            )
             for layer in range(shapes.layers)
             for part in ("key", "value")
         }
@@ -65,14 +86,29 @@ class OnnxStepExecutor:
         self._arena = {}
 
 
-def _open_session(path: Path, threads: int) -> ort.InferenceSession:
+def check_provider(provider: Literal["cpu", "cuda"]) -> None:
+    """Raises ConfigError if the installed ONNX Runtime lacks the provider."""
+    if provider == "cuda" and _CUDA not in ort.get_available_providers():
+        raise ConfigError(
+            "engine.provider: the installed ONNX Runtime has no CUDA; replace it: "
+            "pip uninstall -y onnxruntime && pip install onnxruntime-gpu"
+        )
+
+
+def _open_session(path: Path, threads: int, device: Device) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or _usable_cores()
     options.inter_op_num_threads = 1
     # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy search node.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without VNNI, sums of unsigned times signed bytes would saturate; the runtime then keeps weights unsigned.
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.enable_mem_pattern = False  # shapes change at every step
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
+    if device.provider == "cuda":
+        limit = {"gpu_mem_limit": str(device.memory_mb << 20)} if device.memory_mb else {}
+        providers.insert(0, (_CUDA, {"device_id": str(device.device_id), **limit}))
+    return ort.InferenceSession(path, options, providers=providers)
 
 
 def _usable_cores() -> int:
@@ -80,16 +116,20 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def create_engine(model_folder: Path, settings: EngineSettings) -> GenerationEngine:
+def create_engine(model_folder: Path, settings: EngineSettings, device: Device = CPU) -> GenerationEngine:
     """Returns an engine, not started yet, for a folder that `iterqr_server.models.builder` wrote.
 
     Raises:
         BuiltModelError: the folder is not a built model.
+        ConfigError: the installed ONNX Runtime cannot use the device.
     """
+    check_provider(device.provider)
     model = read_built_model(model_folder)
 
     def open_executor() -> OnnxStepExecutor:
-        return OnnxStepExecutor(model, arena_positions=settings.arena_positions, threads=settings.threads)
+        return OnnxStepExecutor(
+            model, arena_positions=settings.arena_positions, threads=settings.threads, device=device
+        )
 
     tokenizer_json = model.tokenizer_path.read_text("utf-8")
     tokenizer = BytePairTokenizer(tokenizer_json)

@@ -51,8 +51,18 @@ class StepExecutor(Protocol):
         """Positions one request may have, prompt and output together: the model's context length."""
         ...
 
+    @property
+    def output_ids(self) -> NDArray[np.int64] | None:
+        """[outputs]: the token each column of `run`'s logits stands for, ascending; None: column i is token i.
+
+        Some models write only some of their tokens. Others may still be read: they are fine in a prompt, and a draft or
+        a scored text that has one has no column, so that the model cannot go on with it. Those that are there can write
+        every text, byte by byte if need be; so a guide's `mask()[output_ids]` always allows one of them.
+        """
+        ...
+
     def run(self, step: PackedStep) -> NDArray[np.float32]:
-        """Computes the rows, writes their K/V to their slots and returns logits [K, vocabulary].
+        """Computes the rows, writes their K/V to their slots and returns logits [K, outputs].
 
         Any exception means that the arena can no longer be trusted; the engine then stops for good.
         """

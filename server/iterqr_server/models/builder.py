@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from iterqr_server.models.built_model import (
     DATA_FILE,
     GRAPH_FILE,
     LAYOUT_VERSION,
+    OUTPUT_IDS_FILE,
     TOKENIZER_FILE,
     BuiltModel,
-    Quantization,
     read_built_model,
     write_metadata,
 )
@@ -21,17 +22,22 @@ from iterqr_server.models.cache import cache_folder, make_once, sha256_of
 from iterqr_server.models.errors import ModelDigestError
 from iterqr_server.models.external_data import ExternalData
 from iterqr_server.models.graph import GraphBuilder
+from iterqr_server.models.output_vocabulary import OutputVocabulary, latin_output_ids
 from iterqr_server.models.progress import ProgressListener, quiet_unless
-from iterqr_server.models.quantization import WeightFormat
+from iterqr_server.models.quantization import Quantization, WeightFormat
 from iterqr_server.models.store import FoundWeights, find_weights
 from iterqr_server.models.weights import open_weights, weight_files
 
 # Of the default model's next tokens 98% stay those of float32, in blocks of 128 99%, at half the speed from 32 rows on.
 DEFAULT_QUANTIZATION = Quantization(body=WeightFormat(8), head=WeightFormat(8))
+# The operators behind the quantized formats that are fast on a CPU are not all there for CUDA.
+GPU_QUANTIZATION = Quantization(body=WeightFormat(32), head=WeightFormat(32))
 _MODEL_ID_DIGITS = 12
 
 
-def prepare_model(name: str, *, show_progress: bool = True) -> Path:
+def prepare_model(
+    name: str, *, output_vocabulary: OutputVocabulary = "full", for_gpu: bool = False, show_progress: bool = True
+) -> Path:
     """Returns the folder of the built model `name`; downloads and builds what the cache does not have.
 
     Raises:
@@ -39,11 +45,22 @@ def prepare_model(name: str, *, show_progress: bool = True) -> Path:
     """
     with quiet_unless(show_progress) as listener:
         found = find_weights(name, listener)
-        return build_model(found, name=name, quantization=DEFAULT_QUANTIZATION, listener=listener).folder
+        return build_model(
+            found,
+            name=name,
+            quantization=GPU_QUANTIZATION if for_gpu else DEFAULT_QUANTIZATION,
+            output_vocabulary=output_vocabulary,
+            listener=listener,
+        ).folder
 
 
 def build_model(
-    found: FoundWeights, *, name: str, quantization: Quantization, listener: ProgressListener
+    found: FoundWeights,
+    *,
+    name: str,
+    quantization: Quantization,
+    output_vocabulary: OutputVocabulary = "full",
+    listener: ProgressListener,
 ) -> BuiltModel:
     """Builds weights into the cache, or finds them built.
 
@@ -57,7 +74,8 @@ def build_model(
     """
     path = found.path
     digest = found.sha256 or _digest(found, listener)
-    key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}-l{LAYOUT_VERSION}"
+    vocabulary = "" if output_vocabulary == "full" else f"-{output_vocabulary}"
+    key = f"{digest[:_MODEL_ID_DIGITS]}-{quantization.body}-{quantization.head}{vocabulary}-l{LAYOUT_VERSION}"
     stem = path.stem if path.is_file() else path.name
     model_id = f"{''.join(c if c.isalnum() or c in '.-' else '-' for c in stem)[:64]}-{key}"
 
@@ -66,13 +84,19 @@ def build_model(
             raise ModelDigestError(f"{path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again")
         weights = open_weights(path)
         listener.stage("build model", weights.architecture.layers + 2)
+        tokenizer = weights.tokenizer_json()
+        output_ids = latin_output_ids(tokenizer) if output_vocabulary == "latin" else None
+        if output_ids is not None:
+            np.save(folder / OUTPUT_IDS_FILE, output_ids)
         with ExternalData(folder / DATA_FILE) as data:
-            graph = GraphBuilder(weights, quantization.body, quantization.head, data)
+            graph = GraphBuilder(weights, quantization, output_ids, data)
             for _part in graph.parts():
                 listener.advance(1)
         onnx.save(graph.model(), folder / GRAPH_FILE)
-        (folder / TOKENIZER_FILE).write_text(weights.tokenizer_json(), "utf-8")
-        write_metadata(BuiltModel(folder, model_id, name, digest, weights.architecture, quantization))
+        (folder / TOKENIZER_FILE).write_text(tokenizer, "utf-8")
+        write_metadata(
+            BuiltModel(folder, model_id, name, digest, weights.architecture, quantization, output_vocabulary)
+        )
 
     return read_built_model(make_once(cache_folder() / "models" / model_id, build))
 

@@ -1,4 +1,8 @@
-"""The folder that the builder writes and a backend loads: model.onnx, model.onnx.data, tokenizer.json, model.json."""
+"""The folder that the builder writes and a backend loads.
+
+It holds model.onnx, model.onnx.data, tokenizer.json, model.json, and output_ids.npy where the output vocabulary is not
+the full one.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,21 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.errors import BuiltModelError
-from iterqr_server.models.quantization import WeightFormat
+from iterqr_server.models.output_vocabulary import OutputVocabulary
+from iterqr_server.models.quantization import Quantization
 
 GRAPH_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
 TOKENIZER_FILE = "tokenizer.json"
+OUTPUT_IDS_FILE = "output_ids.npy"
 METADATA_FILE = "model.json"
-LAYOUT_VERSION = 2  # of graph inputs and outputs and of these files; part of the folder's key
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """How a model's matrices are stored. The embedding table follows the head: quantized if that is."""
-
-    body: WeightFormat
-    head: WeightFormat
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Quantization:
-        """Reads what `dataclasses.asdict` wrote."""
-        return cls(WeightFormat(**data["body"]), WeightFormat(**data["head"]))
+LAYOUT_VERSION = 3  # of graph inputs and outputs and of these files; part of the folder's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +32,7 @@ class BuiltModel:
     """A built model on disk.
 
     `model_id` changes whenever the model's outputs may change: it is the folder's key, made of source digest,
-    quantization and layout.
+    quantization, output vocabulary and layout.
     """
 
     folder: Path
@@ -46,6 +41,7 @@ class BuiltModel:
     source_sha256: str
     architecture: Architecture
     quantization: Quantization
+    output_vocabulary: OutputVocabulary = "full"
 
     @property
     def graph_path(self) -> Path:
@@ -57,6 +53,13 @@ class BuiltModel:
         """The tokenizer, as the `tokenizers` library reads it."""
         return self.folder / TOKENIZER_FILE
 
+    def output_ids(self) -> NDArray[np.int64] | None:
+        """Reads which token each column of the logits stands for, ascending; None: column i stands for token i."""
+        if self.output_vocabulary == "full":
+            return None
+        ids: NDArray[np.int64] = np.load(self.folder / OUTPUT_IDS_FILE)
+        return ids
+
 
 def write_metadata(model: BuiltModel) -> None:
     """Writes model.json into the model's folder."""
@@ -67,6 +70,7 @@ def write_metadata(model: BuiltModel) -> None:
         "source_sha256": model.source_sha256,
         "architecture": dataclasses.asdict(model.architecture),
         "quantization": dataclasses.asdict(model.quantization),
+        "output_vocabulary": model.output_vocabulary,
     }
     (model.folder / METADATA_FILE).write_text(json.dumps(data, indent=2) + "\n", "utf-8")
 
@@ -90,12 +94,14 @@ def read_built_model(folder: Path) -> BuiltModel:
             source_sha256=data["source_sha256"],
             architecture=Architecture(**data["architecture"]),
             quantization=Quantization.from_json(data["quantization"]),
+            output_vocabulary=data["output_vocabulary"],
         )
     except FileNotFoundError as error:
         raise BuiltModelError(f"{folder}: is not a built model: {METADATA_FILE} is missing") from error
     except (ValueError, KeyError, TypeError) as error:
         raise BuiltModelError(f"{path}: is not readable: {error!r}") from error
-    for name in (GRAPH_FILE, DATA_FILE, TOKENIZER_FILE):
+    extra = () if model.output_vocabulary == "full" else (OUTPUT_IDS_FILE,)
+    for name in (GRAPH_FILE, DATA_FILE, TOKENIZER_FILE, *extra):
         if not (folder / name).is_file():
             raise BuiltModelError(f"{folder}: {name} is missing")
     return model

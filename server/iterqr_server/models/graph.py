@@ -3,7 +3,8 @@
 Inputs, besides the step's arrays by their names there:
     arena_key.{layer}, arena_value.{layer} [A, kv_size] float32
 Outputs, with K wanted rows:
-    logits [K, vocabulary] float32; written_key.{layer}, written_value.{layer} [A, kv_size] float32
+    logits [K, outputs] float32, a column for each token of the output vocabulary
+    written_key.{layer}, written_value.{layer} [A, kv_size] float32
 
 Keys are stored rotated. A backend binds each arena as input and output at once, so that it is updated in place.
 """
@@ -20,7 +21,7 @@ from onnx import TensorProto, helper
 
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.external_data import ExternalData
-from iterqr_server.models.quantization import WeightFormat, quantize, quantize_by_channel
+from iterqr_server.models.quantization import Quantization, WeightFormat, quantize, quantize_by_channel
 from iterqr_server.models.weights import Weights
 
 OPSET = 23
@@ -33,11 +34,15 @@ class GraphBuilder:
     Holds about one layer's weights in memory at a time.
     """
 
-    def __init__(self, weights: Weights, body: WeightFormat, head: WeightFormat, data: ExternalData) -> None:
+    def __init__(
+        self, weights: Weights, quantization: Quantization, output_ids: NDArray[np.int64] | None, data: ExternalData
+    ) -> None:
+        """`output_ids`: tokens that get a logit, in the order of its columns; None: all."""
         self._weights = weights
         self._shapes: Architecture = weights.architecture
-        self._body = body
-        self._head = head
+        self._body = quantization.body
+        self._head = quantization.head
+        self._output_ids = output_ids
         self._data = data
         self._nodes: dict[str, onnx.NodeProto] = {}  # by first output
         self._initializers: dict[str, onnx.TensorProto] = {}
@@ -56,7 +61,8 @@ class GraphBuilder:
             yield f"layer {layer}"
         self._node("Gather", [hidden, "logit_rows"], ["wanted"], axis=0)
         name = "lm_head.weight" if self._weights.has_own_head else "model.embed_tokens.weight"
-        self._linear("wanted", self._weights.tensor(name), "logits", self._head)
+        head = self._weights.tensor(name)
+        self._linear("wanted", head if self._output_ids is None else head[self._output_ids], "logits", self._head)
         yield "head"
 
     def model(self) -> onnx.ModelProto:
@@ -74,7 +80,8 @@ class GraphBuilder:
         }
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, dims) for name, dims in step.items()]
         inputs.append(helper.make_tensor_value_info("mask", TensorProto.BOOL, ["G", "Q", "L"]))
-        outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["K", self._shapes.vocabulary])]
+        columns = self._shapes.vocabulary if self._output_ids is None else self._output_ids.size
+        outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["K", columns])]
         for layer in layers:
             for part in ("key", "value"):
                 inputs.append(helper.make_tensor_value_info(f"arena_{part}.{layer}", TensorProto.FLOAT, ["A", kv]))
@@ -92,9 +99,8 @@ class GraphBuilder:
         output = self._shared_heads_apart(self._weights.tensor(f"{name}.self_attn.o_proj.weight").T).T
         projected = self._linear(attended, output, f"o.{layer}", self._body)
         hidden, skip = self._norm(projected, skip, f"{name}.post_attention_layernorm.weight")
-        both = [self._weights.tensor(f"{name}.mlp.{part}_proj.weight") for part in ("gate", "up")]
-        gate_up = self._linear(hidden, np.concatenate(both), f"gate_up.{layer}", self._body)
-        self._node("Split", [gate_up], [f"gate.{layer}", f"up.{layer}"], axis=-1, num_outputs=2)
+        for part in ("gate", "up"):  # apart: splitting a wide product again would copy it
+            self._linear(hidden, self._weights.tensor(f"{name}.mlp.{part}_proj.weight"), f"{part}.{layer}", self._body)
         # x * sigmoid(1.0 * x) is SiLU
         self._node("QuickGelu", [f"gate.{layer}"], [f"silu.{layer}"], domain=CONTRIB, alpha=1.0)
         self._node("Mul", [f"silu.{layer}", f"up.{layer}"], [f"mlp.{layer}"])

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,19 @@ class WeightFormat:
         if not self.is_quantized:
             return "float32"
         return f"int{self.bits}-{f'block{self.block}' if self.block else 'channel'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How a model's matrices are stored. The embedding table follows the head: quantized if that is."""
+
+    body: WeightFormat
+    head: WeightFormat
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Quantization:
+        """Reads what `dataclasses.asdict` wrote."""
+        return cls(WeightFormat(**data["body"]), WeightFormat(**data["head"]))
 
 
 @dataclass(frozen=True, slots=True)
