@@ -103,7 +103,8 @@ def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
         threads=config.threads,
         admission=AdmissionPolicy(config.admission_safety, config.always_admitted),
     )
-    return onnxruntime.create_engine(model_folder, settings)
+    device = onnxruntime.Device(config.provider, config.device_id, config.gpu_memory_mb)
+    return onnxruntime.create_engine(model_folder, settings, device)
 
 
 def check_backend(config: EngineConfig) -> None:
@@ -112,6 +113,19 @@ def check_backend(config: EngineConfig) -> None:
         raise ConfigError(
             "engine.backend: tensorrt_llm is not available in this version; use onnxruntime, which needs no GPU"
         )
+    from iterqr_server.backends import onnxruntime  # noqa: PLC0415 - only the chosen backend's library is loaded
+
+    onnxruntime.check_provider(config.provider)
+
+
+def _prepare(settings: Settings, *, show_progress: bool) -> Path:
+    """Returns the folder of the configured model, built for the configured device."""
+    return prepare_model(
+        settings.model.name,
+        output_vocabulary=settings.model.output_vocabulary,
+        for_gpu=settings.engine.provider == "cuda",
+        show_progress=show_progress,
+    )
 
 
 def hint_source(settings: Settings) -> HintSource:
@@ -131,7 +145,7 @@ async def serve(settings: Settings) -> int:
     async def open_configured_engine() -> GenerationEngine:
         _log.info("preparing_model", name=settings.model.name)
         folder = await _in_daemon_thread(
-            lambda: prepare_model(settings.model.name, show_progress=sys.stderr.isatty())  # the log stays JSON
+            lambda: _prepare(settings, show_progress=sys.stderr.isatty())  # the log stays JSON
         )
         _log.info("loading_model", folder=str(folder))
         return await _in_daemon_thread(lambda: open_engine(settings.engine, folder))  # reads a large tokenizer
