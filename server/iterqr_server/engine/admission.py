@@ -192,7 +192,6 @@ class ExpectationLearner:
         self._step_rows = start.rows_per_step
         self._output_tokens = start.output_tokens
         self._first_tokens = start.first_rewrite_share * start.output_tokens
-        self._tokens_of_those = start.output_tokens
 
     @property
     def expected(self) -> Expected:
@@ -201,7 +200,7 @@ class ExpectationLearner:
             output_tokens=self._output_tokens,
             tokens_per_step=self._step_tokens / self._requests,
             rows_per_step=self._step_rows / self._requests,
-            first_rewrite_share=self._first_tokens / self._tokens_of_those,
+            first_rewrite_share=min(1.0, self._first_tokens / self._output_tokens),
         )
 
     def step(self, requests: int, tokens: int, rows: int) -> None:
@@ -213,15 +212,13 @@ class ExpectationLearner:
         self._step_tokens += self.STEP_WEIGHT * (tokens - self._step_tokens)
         self._step_rows += self.STEP_WEIGHT * (rows - self._step_rows)
 
-    def finished(self, output_tokens: int, first_rewrite_tokens: int | None) -> None:
-        """A request came to its end with `output_tokens`, at least one; its first rewrite ended at the given token.
+    def first_rewrite(self, tokens: int) -> None:
+        """A request's first rewrite was complete with its token number `tokens`, from 1."""
+        self._first_tokens += self.REQUEST_WEIGHT * (tokens - self._first_tokens)
 
-        None for one without a rewrite. Not for requests that were cut short by their caller's leaving.
-        """
+    def finished(self, output_tokens: int) -> None:
+        """A request ended with `output_tokens`, at least one. Not for one that its caller gave up."""
         self._output_tokens += self.REQUEST_WEIGHT * (output_tokens - self._output_tokens)
-        if first_rewrite_tokens is not None:
-            self._first_tokens += self.REQUEST_WEIGHT * (first_rewrite_tokens - self._first_tokens)
-            self._tokens_of_those += self.REQUEST_WEIGHT * (output_tokens - self._tokens_of_those)
 
 
 def _places(load: Load) -> int:

@@ -25,6 +25,10 @@ class Batch:
         """Blocks that a request may need at most."""
         return self.cache.pool.blocks_for(self._positions(sequence))
 
+    def rows_to_compute(self, sequence: Sequence) -> int:
+        """Prompt rows that would be a request's own work if it started now."""
+        return sequence.prompt_length - self.cache.computed_positions(sequence.token_ids)
+
     def push(self, sequence: Sequence) -> None:
         """Lets a request wait for `start_waiting`."""
         work = sequence.prompt_length + sequence.max_new_tokens

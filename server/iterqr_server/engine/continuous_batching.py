@@ -18,15 +18,16 @@ from typing import TypeVar
 
 from iterqr_proto.rewrite_format import Prompt, Segment
 
+from iterqr_server.engine.admission_control import AdmissionControl
 from iterqr_server.engine.batch import Batch
 from iterqr_server.engine.cost_curve import CostCurve, calibrate
 from iterqr_server.engine.detokenizer import Detokenizer
 from iterqr_server.engine.drafter import SOURCES, Drafter, DraftSession
 from iterqr_server.engine.errors import (
+    DeadlineExpiredError,
     EngineClosedError,
     EngineFatalError,
     PromptTooLongError,
-    QueueFullError,
 )
 from iterqr_server.engine.executor import PackedStep, StepExecutor
 from iterqr_server.engine.guide import Guides
@@ -50,7 +51,6 @@ from iterqr_server.engine.tokenizer import PromptTokenizer
 _T = TypeVar("_T")
 _Result = Verdict | tuple[float, ...] | None
 _PREFIX_ENCODINGS = 16
-_RETRY_AFTER_S = 0.5
 _MEASURED_PAST = 512  # positions that the steps attend to with which the cost curve is measured
 
 
@@ -117,6 +117,7 @@ class ContinuousBatchingEngine:
         self._curve = curve
         self._read_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(self._encode_prefix)
         self._batch = Batch(settings)
+        self._admission = AdmissionControl(settings)
         self._drafter = Drafter()
         self._executor: StepExecutor | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine-step")
@@ -142,8 +143,9 @@ class ContinuousBatchingEngine:
             raise EngineClosedError("the engine was started before")
         try:
             self._executor = executor = await self._on_step_thread(self._open_executor)
-            if self._curve is None and self._settings.max_draft_rows:
+            if self._curve is None:
                 self._curve = await self._on_step_thread(lambda: self._measure(executor))
+            self._admission.start(self._curve)
         except Exception as error:
             self._fatal = error
             raise EngineFatalError(f"the model could not be loaded: {error}") from error
@@ -166,11 +168,14 @@ class ContinuousBatchingEngine:
             raise ValueError(f"max_new_tokens: must be at least 1, got {request.max_new_tokens}")
         if request.request_id in self._live:
             raise ValueError(f"request_id: {request.request_id!r} is in use")
-        self._check_queue(1)
+        self._batch.start_waiting()
+        self._admission.check_queue(self._batch, 1)
         sequence = self._sequence(request)
         self._check_fits(sequence)
-        stream = GenerationStream(on_close=lambda: self.abort(request.request_id))
-        self._begin(_Generation(sequence, stream))
+        self._admission.check_deadline(self._batch, (sequence,), sequence.arrived)
+        stream = GenerationStream(on_close=lambda: self._abort(live))
+        live = _Generation(sequence, stream)
+        self._begin(live)
         return stream
 
     async def score(self, request: ScoreRequest) -> tuple[tuple[float, ...], ...]:
@@ -181,10 +186,13 @@ class ContinuousBatchingEngine:
             ValueError: a prompt is empty, there are no answers, one is not a single token, or `request_id` is in use.
         """
         self._check_usable()
-        self._check_queue(len(request.prompts))
+        self._batch.start_waiting()
+        self._admission.check_queue(self._batch, len(request.prompts))
         sequences = self._score_sequences(request)
         for sequence in sequences:
             self._check_fits(sequence)
+        if sequences:
+            self._admission.check_deadline(self._batch, sequences, sequences[0].arrived)
         loop = asyncio.get_running_loop()
         scorings = [_Scoring(sequence, loop.create_future()) for sequence in sequences]
         for scoring in scorings:
@@ -192,21 +200,25 @@ class ContinuousBatchingEngine:
         try:
             return tuple(await asyncio.gather(*(scoring.result for scoring in scorings)))
         finally:
-            for sequence in sequences:
-                self.abort(sequence.request_id)
+            for scoring in scorings:
+                self._abort(scoring)
+
+    def note_first_result(self, request_id: str, tokens: int) -> float | None:
+        """See `GenerationEngine`."""
+        live = self._live.get(request_id)
+        if live is None:
+            return None
+        return self._admission.first_result(live.sequence, tokens, asyncio.get_running_loop().time())
 
     def abort(self, request_id: str) -> None:
         """See `GenerationEngine`. Blocks are free before the next step is planned."""
         live = self._live.get(request_id)
         if live is not None:
-            self._leave(live)
-            if isinstance(live, _Generation):
-                live.stream.put(GenerationChunk("", (), (), FinishReason.ABORTED))
-            else:
-                live.result.cancel()
+            self._abort(live)
 
     def stats(self) -> EngineStats:
         """See `GenerationEngine`. Positions used include kept prompts and what running requests reserved."""
+        admission = self._admission.counters
         pool, counters, drafts = self._batch.cache.pool, self._counters, self._drafter.counters
         return EngineStats(
             running=len(self._batch.running),
@@ -223,6 +235,10 @@ class ContinuousBatchingEngine:
             plan_seconds_total=counters.plan_seconds,
             model_seconds_total=counters.model_seconds,
             sample_seconds_total=counters.sample_seconds,
+            admitted_total=admission.admitted,
+            refused_queue_full_total=admission.queue_full,
+            refused_deadline_total=admission.deadline_unreachable,
+            expired_total=admission.expired,
             drafts=tuple(DraftSourceStats(name, drafts.proposed[name], drafts.accepted[name]) for name in SOURCES),
         )
 
@@ -231,8 +247,11 @@ class ContinuousBatchingEngine:
         if self._closed:
             return
         self._closed = True
-        for request_id in list(self._live):
-            self.abort(request_id)
+        for live in list(self._live.values()):
+            if isinstance(live, _Generation):
+                self._abort(live)
+            else:
+                self._fail(live, EngineClosedError("the engine was closed"))
         self._work.set()
         if self._loop_task is not None:
             await self._loop_task
@@ -264,11 +283,15 @@ class ContinuousBatchingEngine:
         self._counters.draft_rows += sum(len(chunk.tree) for chunk in plan.chunks)
         self._counters.plan_seconds += planned - started
         self._postprocess(plan, results)
-        self._counters.step_seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self._counters.step_seconds += seconds
+        tokens = [len(result.samples) if isinstance(result, Verdict) else 0 for result in results]
+        self._admission.step_ended(plan, tokens, seconds)
         return True
 
     def _schedule(self) -> StepPlan:
         """Starts waiting requests that fit and plans the next step."""
+        self._drop_expired()
         self._batch.start_waiting()
         settings = self._settings
         plan = plan_step(self._batch.running, settings.max_step_rows, settings.block_positions)
@@ -315,7 +338,8 @@ class ContinuousBatchingEngine:
                 self._advance(live, result)
             elif isinstance(live, _Scoring) and isinstance(result, tuple):
                 self._leave(live)
-                live.result.set_result(result)
+                if not live.result.done():  # cancelled, and its caller has not run since
+                    live.result.set_result(result)
 
     def _advance(self, live: _Generation, verdict: Verdict) -> None:
         """Hands out a request's new tokens, one a chunk, so that a chunk's probability belongs to its text alone."""
@@ -326,6 +350,7 @@ class ContinuousBatchingEngine:
         reason = FinishReason.STOP if verdict.is_end else FinishReason.LENGTH if is_full else None
         if reason is not None:
             self._leave(live)
+            self._admission.request_ended(sequence, is_aborted=False)
             if sequence.drafts is not None:
                 self._drafter.remember(
                     sequence.token_ids[: sequence.prompt_length], sequence.token_ids[sequence.prompt_length :]
@@ -358,16 +383,23 @@ class ContinuousBatchingEngine:
         self._batch.remove(live.sequence)
         self._work.set()
 
+    def _abort(self, live: _Generation | _Scoring) -> None:
+        """Ends a request unless it has ended; its name may be another's by now."""
+        if self._live.get(live.sequence.request_id) is not live:
+            return
+        self._leave(live)
+        self._admission.request_ended(live.sequence, is_aborted=True)
+        if isinstance(live, _Generation):
+            live.stream.put(GenerationChunk("", (), (), FinishReason.ABORTED))
+        else:
+            live.result.cancel()
+
     def _die(self, error: Exception) -> None:
         self._fatal = error
         for live in list(self._live.values()):
             fatal = EngineFatalError(f"the model runner failed: {error}")
             fatal.__cause__ = error
-            self._leave(live)
-            if isinstance(live, _Generation):
-                live.stream.fail(fatal)
-            else:
-                live.result.set_exception(fatal)
+            self._fail(live, fatal)
 
     def _check_usable(self) -> None:
         if self._fatal is not None:
@@ -375,13 +407,19 @@ class ContinuousBatchingEngine:
         if self._closed or self._executor is None:
             raise EngineClosedError("the engine is closed" if self._closed else "the engine has not been started")
 
-    def _check_queue(self, more: int) -> None:
-        """Refuses requests beyond the queue, before they cost an encoding. Those that start at once do not count."""
-        self._batch.start_waiting()
-        waiting = len(self._batch.waiting)
-        starting = 0 if waiting else self._settings.max_running - len(self._batch.running)
-        if waiting + more - starting > self._settings.max_waiting:
-            raise QueueFullError(waiting, self._settings.max_waiting, _RETRY_AFTER_S)
+    def _drop_expired(self) -> None:
+        """Fails waiting requests whose deadline has passed."""
+        now = asyncio.get_running_loop().time()
+        for sequence in self._batch.waiting.expired(now):
+            self._admission.counters.expired += 1
+            self._fail(self._live[sequence.request_id], DeadlineExpiredError(now - sequence.arrived))
+
+    def _fail(self, live: _Generation | _Scoring, error: Exception) -> None:
+        self._leave(live)
+        if isinstance(live, _Generation):
+            live.stream.fail(error)
+        elif not live.result.done():
+            live.result.set_exception(error)
 
     def _encode_prefix(self, segments: tuple[Segment, ...]) -> _Prefix:
         token_ids = self._tokenizer.encode(segments)
@@ -405,6 +443,7 @@ class ContinuousBatchingEngine:
             drafts=self._drafts(request, prompt_ids) if self._settings.max_draft_rows else None,
             tenant=request.tenant,
             deadline=request.deadline,
+            arrived=asyncio.get_running_loop().time(),
         )
 
     def _drafts(self, request: GenerationRequest, prompt_ids: tuple[int, ...]) -> DraftSession:
@@ -430,6 +469,7 @@ class ContinuousBatchingEngine:
                 answer_ids=tuple(token_ids for (token_ids,) in answers),
                 tenant=request.tenant,
                 deadline=request.deadline,
+                arrived=asyncio.get_running_loop().time(),
             )
             for name, prompt in zip(names, request.prompts, strict=True)
         ]

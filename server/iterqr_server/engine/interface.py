@@ -105,6 +105,10 @@ class EngineStats:
     model_seconds_total: float = 0.0
     sample_seconds_total: float = 0.0
     drafts: tuple[DraftSourceStats, ...] = ()
+    admitted_total: int = 0
+    refused_queue_full_total: int = 0
+    refused_deadline_total: int = 0
+    expired_total: int = 0
 
 
 class GenerationEngine(Protocol):
@@ -131,6 +135,14 @@ class GenerationEngine(Protocol):
         """Returns, for each prompt, the natural logarithm of each answer's probability to be the next token.
 
         Raises what `submit` raises, and ValueError if an answer is not one token. Cancelling it aborts the request.
+        """
+        ...
+
+    def note_first_result(self, request_id: str, tokens: int) -> float | None:
+        """The caller has something usable since the request's token of this number, from 1.
+
+        Engines learn from it when others will. Returns the seconds by which it came later than was estimated at
+        admission; None if nothing was estimated, or if the request has left the engine.
         """
         ...
 

@@ -31,6 +31,10 @@ class PrefixCache:
         idle = sum(map(self.pool.is_idle, known))
         return self.pool.blocks_for(positions) - len(known) + idle <= self.pool.available
 
+    def computed_positions(self, prompt: Sequence[int]) -> int:
+        """How many of the prompt's first positions are computed already, or will be for another request before."""
+        return len(self._find(prompt)) * self.pool.block_positions
+
     def lease(self, prompt: Sequence[int], positions: int) -> Lease:
         """Reserves `positions` for a request that begins with `prompt`.
 

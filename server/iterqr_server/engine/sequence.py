@@ -12,7 +12,8 @@ class Sequence:
 
     `token_ids` are the prompt and what was generated since. Computing the last one gives the logits of the next.
     Waiting: `lease` is None. With `answer_ids` nothing is generated: the logits after the prompt are read at these ids.
-    `deadline` is a time of the event loop's clock.
+    `deadline` and `arrived` are times of the event loop's clock. At admission, `expected_rows` of the prompt were left
+    to compute, and the first usable result was expected `expected_s` after arrival; `has_result` tells that it came.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Sequence:
         answer_ids: tuple[int, ...] = (),
         tenant: str = "",
         deadline: float | None = None,
+        arrived: float = 0.0,
     ) -> None:
         self.request_id = request_id
         self.token_ids = list(prompt_ids)
@@ -36,6 +38,10 @@ class Sequence:
         self.answer_ids = answer_ids
         self.tenant = tenant
         self.deadline = deadline
+        self.arrived = arrived
+        self.expected_rows = len(prompt_ids)
+        self.expected_s = 0.0
+        self.has_result = False
         self.lease: Lease | None = None
 
     @property

@@ -20,6 +20,7 @@ class GenerationProgress:
         self.first_token_us = 0
         self.prompt_tokens = 0
         self.generated_tokens = 0
+        self.first_rewrite_tokens = 0
         self.deadline: float | None = None
         self._builder = OutputBuilder(key.query, key.max_rewrites)
         self._submitted_at: float | None = None
@@ -67,6 +68,8 @@ class GenerationProgress:
         self.prompt_tokens = chunk.prompt_tokens or self.prompt_tokens
         self.generated_tokens += len(chunk.token_ids)
         self._builder.feed(chunk)
+        if not self.first_rewrite_tokens and self._builder.output.rewrites:
+            self.first_rewrite_tokens = self.generated_tokens
 
     def ended(self, now: float) -> None:
         """Nothing more will come."""

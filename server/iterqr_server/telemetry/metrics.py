@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 _BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30)
+_ERROR_BUCKETS_S = (-5, -2, -1, -0.5, -0.2, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _READ_TIMEOUT_S = 1.0
 
 
@@ -45,6 +46,12 @@ class Metrics:
             "iterqr_refused_generations",
             "Generations that the engine did not start, by reason; part of those that failed",
             ["reason"],
+            registry=self.registry,
+        )
+        self.estimate_error_seconds = Histogram(
+            "iterqr_engine_estimate_error_seconds",
+            "Time by which first rewrites came later than was estimated when the engine took the request",
+            buckets=_ERROR_BUCKETS_S,
             registry=self.registry,
         )
         self.rejected = Counter(

@@ -190,15 +190,22 @@ def test_learning_starts_from_the_prior_and_follows_what_happens() -> None:
     assert astuple(learner.expected) == pytest.approx((40.0, 1.5, 2.0, 0.7))
     for _ in range(500):
         learner.step(requests=4, tokens=12, rows=20)
-        learner.finished(output_tokens=30, first_rewrite_tokens=12)
+        learner.first_rewrite(tokens=12)
+        learner.finished(output_tokens=30)
     assert astuple(learner.expected) == pytest.approx((30, 3.0, 5.0, 0.4), rel=1e-3)
 
 
-def test_one_request_without_a_rewrite_says_nothing_of_first_rewrites() -> None:
+def test_one_long_output_moves_the_mean_a_little() -> None:
     learner = ExpectationLearner()
-    learner.finished(output_tokens=140, first_rewrite_tokens=None)
+    learner.finished(output_tokens=140)
     assert learner.expected.output_tokens == 45.0
-    assert learner.expected.first_rewrite_share == pytest.approx(0.7)
+
+
+def test_the_first_rewrite_is_never_expected_after_the_end() -> None:
+    learner = ExpectationLearner()
+    for _ in range(100):
+        learner.first_rewrite(tokens=100)
+    assert learner.expected.first_rewrite_share == 1.0
 
 
 def test_a_step_counts_for_as_much_as_requests_were_in_it() -> None:

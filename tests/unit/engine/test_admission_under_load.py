@@ -100,9 +100,10 @@ class Simulation:
             request.generated += got
             if request.first is None and request.generated >= 0.7 * request.output:
                 request.first = self.now
+                self._learner.first_rewrite(request.generated)
             if request.generated >= request.output:
                 self._running.remove(request)
-                self._learner.finished(request.output, round(0.7 * request.output))
+                self._learner.finished(request.output)
         if decoding:
             self._learner.step(len(decoding), tokens, ROWS_A_STEP * len(decoding))
 
