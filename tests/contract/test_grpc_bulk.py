@@ -365,7 +365,8 @@ def test_a_lost_stream_is_resumed_as_the_contract_shows() -> None:
     kept: SimpleQueue[pb.RewriteQueriesResponse] = SimpleQueue()
     known = {query: [f"{query} a"] for query in queries}
     with (
-        rewrite_server_process(known, {"rewrite": {"max_bulk_in_flight": WINDOW}}) as server,
+        short_template() as template,
+        rewrite_server_process(known, {"rewrite": {"max_bulk_in_flight": WINDOW, "template": template}}) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
         stub = pb_grpc.QueryRewriteServiceStub(channel)

@@ -1,4 +1,4 @@
-"""The golden files in proto/golden fix rewrite format v1: changing one is changing the format."""
+"""The golden files in proto/golden fix rewrite and scoring format v1: changing one is changing the format."""
 
 import json
 import re
@@ -6,9 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from iterqr_proto.rewrite_format import Prompt, RewriteInput, Segment, grammar, load_template, parse, render
+from iterqr_proto.rewrite_format import (
+    NO,
+    SCORING_VERSION,
+    YES,
+    Prompt,
+    Question,
+    RewriteInput,
+    Segment,
+    grammar,
+    load_template,
+    parse,
+    render,
+    render_question,
+)
 
 GOLDEN = Path(__file__).parents[2] / "proto/golden/rewrite_format_v1"
+SCORING = json.loads((GOLDEN.parent / "scoring_v1/questions.json").read_text("utf-8"))
 
 
 def cases(name: str) -> list[Any]:
@@ -50,3 +64,15 @@ def test_grammar() -> None:
 @pytest.mark.parametrize("case", cases("parse.json"))
 def test_grammar_accepts(case: dict[str, Any]) -> None:
     assert bool(re.fullmatch(grammar(3), case["output"])) == case["matches_grammar_of_3"]
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in SCORING["cases"]])
+def test_question(case: dict[str, Any]) -> None:
+    prompt = render_question(case["query"], case["rewrite"], Question[case["question"]])
+    assert written(prompt.prefix) == SCORING["prefix"]
+    assert written(prompt.suffix) == case["suffix"]
+
+
+def test_answers() -> None:
+    assert SCORING["version"] == SCORING_VERSION
+    assert SCORING["answers"] == [YES, NO]

@@ -29,7 +29,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from iterqr_proto.rewrite_format import Segment
+from iterqr_proto.rewrite_format import NO, YES, Segment
 from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.cost_curve import CostCurve, CostPoint
 from iterqr_server.engine.executor import PackedStep
@@ -37,7 +37,9 @@ from iterqr_server.engine.settings import EngineSettings
 from numpy.typing import NDArray
 
 CONTROL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
-VOCABULARY = 256 + len(CONTROL_TOKENS)
+ANSWERS = (YES, NO)
+FIRST_ANSWER = 256 + len(CONTROL_TOKENS)
+VOCABULARY = FIRST_ANSWER + len(ANSWERS)
 IM_END = 257
 WRONG = 0  # what follows a wrong draft; no script writes it
 ASSISTANT = "<|im_start|>assistant\n"
@@ -45,12 +47,14 @@ LOGPROB = float(-np.log1p((VOCABULARY - 1) * np.exp(-20.0)))  # of every token t
 
 
 class ByteTokenizer:
-    """One token a UTF-8 byte, and one for each of `CONTROL_TOKENS`."""
+    """One token a UTF-8 byte, one for each of `CONTROL_TOKENS`, and one for a text that is one of `ANSWERS`."""
 
     stop_ids = frozenset({IM_END, 258})
 
     def encode(self, segments: Sequence[Segment]) -> tuple[int, ...]:
         ids: list[int] = []
+        if len(segments) == 1 and segments[0].text in ANSWERS:
+            return (FIRST_ANSWER + ANSWERS.index(segments[0].text),)
         for segment in segments:
             rest = segment.text
             while rest:
@@ -172,7 +176,10 @@ class PredictableExecutor:
         starts = [i for i in range(len(token_ids)) if tuple(token_ids[i : i + len(turn)]) == turn]
         assert starts, "a row wants logits before the assistant's turn"
         prompt_end = starts[-1] + len(turn)
-        answer = self._script(self._tokenizer.text(token_ids[:prompt_end])).encode()
+        said = self._script(self._tokenizer.text(token_ids[:prompt_end]))
+        if said in ANSWERS:
+            return FIRST_ANSWER + ANSWERS.index(said)
+        answer = said.encode()
         if list(answer[: len(token_ids) - prompt_end]) != token_ids[prompt_end:]:
             return WRONG  # after a wrong draft
         generated = token_ids[prompt_end:]

@@ -12,7 +12,7 @@ from iterqr_proto.rewrite_format.prompt import Prompt, Segment
 from iterqr_proto.rewrite_format.text import clean_text
 
 SCORING_VERSION = "v1"
-YES, NO = "yes", "no"
+YES, NO = "Yes", "No"
 """The answers: each is one token after the prompt in the vocabulary of Qwen2.5."""
 
 _INSTRUCTION = (

@@ -71,6 +71,7 @@ class Application:
                 scorer=RewriteScorer(
                     ready_engine=self._service.ready_engine,
                     reply_margin_ms=settings.rewrite.reply_margin_ms,
+                    prompts_at_once=settings.engine.max_running,
                     metrics=self.metrics,
                     tracer=tracer,
                     on_fatal=self._on_fatal,

@@ -32,7 +32,7 @@ class ScoreCall:
 
 @dataclass(frozen=True, slots=True)
 class RewriteScore:
-    """Probabilities of "yes", against "no", to the two questions."""
+    """Probabilities of `YES`, against `NO`, as the answer to the two questions."""
 
     quality: float
     relevance: float
@@ -49,7 +49,8 @@ class Scores:
 class RewriteScorer:
     """Scores rewrites. All methods are called on the event loop's thread.
 
-    `ready_engine` and `on_fatal` are as in `RewriteService`.
+    `ready_engine` and `on_fatal` are as in `RewriteService`. The engine gets `prompts_at_once` prompts at a time: as
+    many as it runs at once, so that a long list neither overflows its queue nor holds up others.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class RewriteScorer:
         *,
         ready_engine: Callable[[], GenerationEngine],
         reply_margin_ms: int,
+        prompts_at_once: int,
         metrics: Metrics,
         tracer: trace.Tracer,
         on_fatal: Callable[[EngineFatalError], None],
     ) -> None:
         self._ready_engine = ready_engine
+        self._prompts_at_once = prompts_at_once
         self._reply_margin_s = reply_margin_ms / 1000
         self._metrics = metrics
         self._tracer = tracer
@@ -80,22 +83,11 @@ class RewriteScorer:
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         deadline = None if call.deadline is None else call.deadline - self._reply_margin_s
-        request = ScoreRequest(
-            request_id=f"score-{next(self._request_numbers)}",
-            prompts=tuple(
-                render_question(normalize_query(call.query), rewrite, question)
-                for rewrite in call.rewrites
-                for question in _QUESTIONS
-            ),
-            answers=(YES, NO),
-            tenant=call.tenant,
-            deadline=deadline,
-        )
         with self._tracer.start_as_current_span("score") as span:
             span.set_attribute("iterqr.score.rewrites", len(call.rewrites))
             try:
                 async with asyncio.timeout_at(deadline):
-                    logprobs = await engine.score(request)
+                    yes = await self._shares_of_yes(engine, call, deadline)
             except TimeoutError:
                 raise NoScoresInTimeError((loop.time() - arrived) * 1000) from None
             except EngineFatalError as error:
@@ -103,11 +95,26 @@ class RewriteScorer:
                 raise
         self._metrics.scored_rewrites.inc(len(call.rewrites))
         self._metrics.stage_seconds.labels("score").observe(loop.time() - arrived)
-        answers = iter(share_of_first(*answer) for answer in logprobs)
-        scores = tuple(RewriteScore(quality=next(answers), relevance=next(answers)) for _ in call.rewrites)
-        return Scores(scores, engine.model_id)
+        scores = zip(yes[::2], yes[1::2], strict=True)
+        return Scores(tuple(RewriteScore(quality, relevance) for quality, relevance in scores), engine.model_id)
+
+    async def _shares_of_yes(self, engine: GenerationEngine, call: ScoreCall, deadline: float | None) -> list[float]:
+        """Asks all questions, those about one rewrite side by side."""
+        query = normalize_query(call.query)
+        prompts = [render_question(query, rewrite, question) for rewrite in call.rewrites for question in _QUESTIONS]
+        shares: list[float] = []
+        for start in range(0, len(prompts), self._prompts_at_once):
+            request = ScoreRequest(
+                request_id=f"score-{next(self._request_numbers)}",
+                prompts=tuple(prompts[start : start + self._prompts_at_once]),
+                answers=(YES, NO),
+                tenant=call.tenant,
+                deadline=deadline,
+            )
+            shares += [share_of_first(*logprobs) for logprobs in await engine.score(request)]
+        return shares
 
 
 def share_of_first(first: float, second: float) -> float:
-    """Returns p / (p + q) for the natural logarithms of p and q."""
-    return 1 / (1 + math.exp(second - first))
+    """Returns p / (p + q) for the natural logarithms of p and q, however far apart they are."""
+    return (1 + math.tanh((first - second) / 2)) / 2
