@@ -28,7 +28,7 @@ MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(SYNCED) ## Install, start node and server, search 40 tail queries without and with rewrites, report, stop
@@ -41,6 +41,10 @@ up: $(SYNCED) ## Start the demo's node and server and leave them running
 .PHONY: down
 down: $(SYNCED) ## Stop what `make up` started
 	$(BIN)/iterqr-bench down
+
+.PHONY: bench-engine
+bench-engine: $(SYNCED) ## Measure our engine beside three others on the same prompts (QUICK=1: under 5 minutes)
+	$(BIN)/iterqr-bench engine --uv $(UV) $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: test
 test: $(SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java

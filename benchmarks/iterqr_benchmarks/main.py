@@ -14,8 +14,10 @@ from iterqr_dev_node import DEFAULT_VERSION, DevNodeError
 from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
+from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions, usable_cores
 from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
 from iterqr_benchmarks.engine_comparison.record import record_prompts
+from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries.load import QuerySetName
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
@@ -25,6 +27,7 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
+_QUICK_QUERIES = 8
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -37,6 +40,8 @@ examples:
   iterqr-bench up --http-port 9200        ... on a port of your choice
   iterqr-bench down                       stop them
   iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
+  iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
+  iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -95,6 +100,29 @@ def _tune(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _engine(options: argparse.Namespace, console: Console) -> int:
+    comparison = ComparisonOptions(
+        folder=options.folder / "bench" / "engine",
+        engines=options.engines,
+        engine=_engine_options(options),
+        queries=_QUICK_QUERIES if options.quick else options.queries,
+        rounds=1 if options.quick else options.rounds,
+        concurrency=options.concurrency,
+    )
+    run_comparison(comparison, console)
+    return 0
+
+
+def _engine_options(options: argparse.Namespace) -> EngineOptions:
+    return EngineOptions(
+        model=options.model,
+        threads=options.threads or usable_cores(),
+        server_config=options.config.resolve() if options.config else None,
+        uv=options.uv,
+        may_compile=not options.quick,
+    )
+
+
 def _record_prompts(options: argparse.Namespace, console: Console) -> int:
     record_prompts(options.folder / "record" / "run", _stack(options), options.output, console)
     return 0
@@ -129,6 +157,21 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
     return int(text)
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    levels = tuple(_count(each) for each in text.split(","))
+    if 0 in levels or len(set(levels)) < len(levels):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of different numbers, such as 1,4,16")
+    return levels
+
+
+def _engines(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in ENGINES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(ENGINES)}")
+    return names
 
 
 def _file(text: str) -> Path:
@@ -166,9 +209,27 @@ def _parser() -> argparse.ArgumentParser:
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
+    engine = add("engine", _engine, "measure our engine beside other engines, in turns on the same prompts")
+    _add_engine_flags(engine)
+    engine.add_argument("--engines", type=_engines, default=ENGINES, metavar="LIST", help=f"of {', '.join(ENGINES)}")
+    engine.add_argument("--queries", type=_count, default=32, metavar="N", help="at each concurrency (default 32)")
+    engine.add_argument("--rounds", type=_count, default=3, metavar="N", help="over the same queries (default 3)")
+    engine.add_argument(
+        "--concurrency", type=_levels, default=(1, 4, 16), metavar="LIST", help="queries at a time (default 1,4,16)"
+    )
+    engine.add_argument("--uv", type=_file, metavar="FILE", help="the uv that installs the peers (default: found)")
+    engine.add_argument(
+        "--quick", action="store_true", help=f"{_QUICK_QUERIES} queries, one round, and nothing that must be compiled"
+    )
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
+
+
+def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default=MODEL, help=f"name or GGUF file (default {MODEL})")
+    parser.add_argument("--threads", type=_count, default=0, metavar="N", help="of each engine (default: all cores)")
+    parser.add_argument("--config", type=_file, metavar="FILE", help="configuration of iterqr-server for our engine")
 
 
 def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:

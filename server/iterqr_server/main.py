@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import platform
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from iterqr_proto.rewrite_format import load_template
 
 from iterqr_server.api.application import Application
 from iterqr_server.api.grpc_server import ListenError
@@ -22,6 +24,7 @@ from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
+from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
@@ -41,6 +44,7 @@ examples:
   iterqr-server serve --config server.toml --grpc.port 50052 --telemetry.log_level debug
   iterqr-server serve --hints.url "" --model.name ./Qwen2.5-0.5B-Instruct
   iterqr-server model build
+  iterqr-server engine run < requests.jsonl
   iterqr-server config show --config server.toml > effective.toml
 """
 _SERVE_EXAMPLES = """\
@@ -61,6 +65,16 @@ examples:
 
 Downloads and builds the model into the cache (ITERQR_CACHE, default ~/.cache/iterqr) ahead of serving. An interrupted
 download goes on where it stopped. The last line printed is the folder of the built model.
+"""
+_RUN_EXAMPLES = """\
+examples:
+  iterqr-server engine run < requests.jsonl > events.jsonl
+  iterqr-server engine run --config server.toml --engine.threads 2 --engine.max_running 32
+
+Runs the engine alone, without gRPC, caches and hints. Reads requests on standard input and writes events on standard
+output, one JSON object a line, until the input ends:
+  {"op": "run", "concurrency": 4, "max_rewrites": 3, "max_new_tokens": 96, "prompts": [{"id": "1", "query": "chiken",
+   "hints": ["Chicken Wings"], "prefix": [["<|im_start|>...", false]], "suffix": [[" chiken", true], ...]}, ...]}
 """
 _SHOW_EXAMPLES = """\
 examples:
@@ -100,6 +114,7 @@ def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
         max_waiting=config.max_waiting,
         arena_positions=config.arena_positions,
         max_step_rows=config.max_step_rows,
+        max_draft_rows=config.max_draft_rows,
         threads=config.threads,
         admission=AdmissionPolicy(config.admission_safety, config.always_admitted),
     )
@@ -191,6 +206,12 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     )
     build_parser.set_defaults(command="model build")
 
+    engine = _add(commands, "engine", "run the engine alone, to measure it", _RUN_EXAMPLES)
+    engine_commands = engine.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    run_parser = _add(engine_commands, "run", "answer prompts from standard input", _RUN_EXAMPLES)
+    run_flags = ConfigFlags(run_parser)
+    run_parser.set_defaults(command="engine run")
+
     config = _add(commands, "config", "look at the configuration", _SHOW_EXAMPLES)
     config_commands = config.add_subparsers(title="commands", required=True, metavar="COMMAND")
     show_parser = _add(config_commands, "show", "print the configuration that serve would use", _SHOW_EXAMPLES)
@@ -200,6 +221,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     return parser, {
         "serve": lambda arguments: _run_serve(serve_flags.settings(arguments)),
         "model build": _run_model_build,
+        "engine run": lambda arguments: _run_engine(run_flags.settings(arguments)),
         "config show": lambda arguments: _run_config_show(show_flags.settings(arguments)),
     }
 
@@ -233,6 +255,19 @@ def _run_serve(settings: Settings) -> int:
 
 def _run_model_build(arguments: argparse.Namespace) -> int:
     print(prepare_model(arguments.name))
+    return 0
+
+
+def _run_engine(settings: Settings) -> int:
+    check_backend(settings.engine)
+    template = load_template(Path(settings.rewrite.template) if settings.rewrite.template else None)
+    with only_events_on_stdout() as sink:
+        engine = open_engine(settings.engine, _prepare(settings, show_progress=True))
+        about = {
+            "versions": {"python": platform.python_version(), "iterqr-server": version("iterqr-server")},
+            "settings": settings.engine.model_dump(mode="json"),
+        }
+        asyncio.run(run_engine(engine, template, about, sys.stdin, sink))
     return 0
 
 
