@@ -133,6 +133,7 @@ class PredictableExecutor:
     ) -> None:
         self.arena_positions = arena_positions
         self.max_positions = max_positions
+        self.output_ids: NDArray[np.int64] | None = None
         self.steps: list[PackedStep] = []
         self.closed = False
         self._script = script
