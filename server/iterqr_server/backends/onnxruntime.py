@@ -101,8 +101,6 @@ def _open_session(path: Path, threads: int, device: Device) -> ort.InferenceSess
     options.inter_op_num_threads = 1
     # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy search node.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without VNNI, sums of unsigned times signed bytes would saturate; the runtime then keeps weights unsigned.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     options.enable_mem_pattern = False  # shapes change at every step
     providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
     if device.provider == "cuda":
