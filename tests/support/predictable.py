@@ -43,6 +43,8 @@ VOCABULARY = FIRST_ANSWER + len(ANSWERS)
 IM_END = 257
 WRONG = 0  # what follows a wrong draft; no script writes it
 ASSISTANT = "<|im_start|>assistant\n"
+FLAT = CostCurve((CostPoint(2, 1.0), CostPoint(1024, 1.01)))
+"""Rows cost next to nothing."""
 LOGPROB = float(-np.log1p((VOCABULARY - 1) * np.exp(-20.0)))  # of every token the executor generates
 
 
@@ -216,11 +218,12 @@ def predictable_engine(
     settings: EngineSettings | None = None,
     max_positions: int = 100_000,
     before_step: Callable[[PackedStep], None] | None = None,
+    curve: CostCurve = FLAT,
 ) -> ContinuousBatchingEngine:
     """An engine, not started yet, over a `PredictableExecutor`.
 
     Bytes are short tokens: the default settings have an arena of 65,536 positions and steps of up to 4,096 rows, and
-    decode one token a step. With `max_draft_rows`, rows cost little, so that as many guesses are tried as may be.
+    decode one token a step. With `max_draft_rows` and the default curve, as many guesses are tried as may be.
     """
     chosen = settings or EngineSettings(arena_positions=65_536, max_step_rows=4_096, max_draft_rows=0)
     return ContinuousBatchingEngine(
@@ -233,5 +236,5 @@ def predictable_engine(
             before_step=before_step,
         ),
         settings=chosen,
-        curve=CostCurve((CostPoint(2, 1.0), CostPoint(1024, 1.01))),
+        curve=curve,
     )
