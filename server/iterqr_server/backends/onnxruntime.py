@@ -109,6 +109,12 @@ def _open_session(path: Path, threads: int, device: Device) -> ort.InferenceSess
     return ort.InferenceSession(path, options, providers=providers)
 
 
+def _has_vnni() -> bool:
+    """Whether the processor is known to add up products of bytes in 32 bits (AVX-512 VNNI, AVX-VNNI)."""
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and any(name in flags.read_text("utf-8") for name in ("avx512_vnni", "avx_vnni"))
+
+
 def _usable_cores() -> int:
     """Cores this process may use, where the system tells; else those there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
