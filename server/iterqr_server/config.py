@@ -48,7 +48,7 @@ class ModelConfig(_Section):
     name: str = Field(default="qwen2.5-coder-0.5b-instruct", min_length=1)
     """Name of a known model, a local folder or file, or a hub id."""
     output_vocabulary: Literal["full", "latin"] = "full"
-    """Tokens the model may write: all, or the 32,000 commonest of Latin script, which is faster with a small model."""
+    """Tokens the model may write: all, or those of searches in Latin script, which is faster with a small model."""
 
 
 class EngineConfig(_Section):

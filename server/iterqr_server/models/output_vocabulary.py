@@ -1,7 +1,7 @@
-"""The tokens a model may write: all of them, or those of one script, for a smaller and faster head.
+"""The tokens a model may write: all of them, or those that searches in Latin script are made of, for a faster head.
 
-The head is a quarter of a small model's weights, and a locale needs a fifth of its tokens. Token ids, prompts and the
-embedding stay whole; only the logits get fewer columns.
+The head is a quarter of a small model's weights, and such searches need two fifths of its tokens. Token ids, prompts
+and the embedding stay whole; only the logits get fewer columns.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders
 
 OutputVocabulary = Literal["full", "latin"]
-MAX_LATIN_TOKENS = 32_000  # the ones merged first, which are the ones used most
+_SHORT = 3  # characters of a token that is kept whatever it is, so that names and codes take few tokens
 _FIRST_SYMBOL_LEFT_OUT = 0x2190  # arrows, drawings, emoji; before it are Latin-1's signs and general punctuation
 
 
-def latin_output_ids(tokenizer_json: str, *, most: int = MAX_LATIN_TOKENS) -> NDArray[np.int64]:
-    """Returns the ids of tokens that Latin text is made of, ascending: [outputs].
+def latin_output_ids(tokenizer_json: str) -> NDArray[np.int64]:
+    """Returns the ids of tokens that searches in Latin script are made of, ascending: [outputs].
 
-    They are the control tokens, every single byte, and the first `most` of the other tokens whose letters are all Latin
-    and whose other characters are digits, punctuation or white space. A byte-level tokenizer can write every text with
-    them, if not always with the tokens it would choose itself.
+    They are the control tokens, every single byte, words and parts of words in lower case, and whatever is short. A
+    byte-level tokenizer can write every text with them, if not always with the tokens it would choose itself. Ranks do
+    not choose: a vocabulary made for code merges `getElementById` before ` sushi`.
     """
     tokenizer = Tokenizer.from_str(tokenizer_json)
     decoder = decoders.ByteLevel()
-    by_id = sorted((token_id, token) for token, token_id in tokenizer.get_vocab(with_added_tokens=False).items())
-    added = set(tokenizer.get_added_tokens_decoder())
-    single_bytes = [token_id for token_id, token in by_id if len(token) == 1]
-    latin = [i for i, token in by_id if len(token) > 1 and i not in added and is_latin(decoder.decode([token]))]
-    return np.unique(np.array([*added, *single_bytes, *latin[:most]], np.int64))
+    vocabulary = tokenizer.get_vocab(with_added_tokens=False).items()
+    kept = [i for token, i in vocabulary if len(token) == 1 or _is_search_text(decoder.decode([token]))]
+    return np.unique(np.array([*tokenizer.get_added_tokens_decoder(), *kept], np.int64))
+
+
+def _is_search_text(text: str) -> bool:
+    word = text[1:] if text[0] in " -'" else text
+    return is_latin(text) and (len(text.strip()) <= _SHORT or (word.isalpha() and word == word.lower()))
 
 
 def is_latin(text: str) -> bool:

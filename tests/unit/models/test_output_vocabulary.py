@@ -6,25 +6,19 @@ from iterqr_server.models.output_vocabulary import is_latin, latin_output_ids
 from tokenizers import Tokenizer, pre_tokenizers
 
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
-_MERGES = ["h e", "Ð ¸", "l l", "he ll", "Ã ©", "Ġ he"]  # in that order; Ð¸ is Cyrillic, Ã© is é
+_WORDS = ["soup", "Ġsoup", "-free", "Ã©", "ĠcrÃ¨me", "BBQ", "(),", "Ġ2"]  # Ã© is é in the spelling of bytes
+_OTHERS = ["Soup", "getItem", "_soup", "();//", "Ð¸", "å¯"]  # и, and the beginning of a character
 
 
 def _tokenizer_json() -> str:
-    tokens = [*_BYTES, *(merge.replace(" ", "") for merge in _MERGES), "<|im_end|>"]
-    return tokenizer_from_gguf(tokens, [1] * (len(tokens) - 1) + [3], _MERGES)
+    tokens = [*_BYTES, *_OTHERS, *_WORDS, "<|im_end|>"]
+    return tokenizer_from_gguf(tokens, [1] * (len(tokens) - 1) + [3], [])
 
 
-def _tokens(most: int) -> list[str]:
+def test_bytes_words_in_lower_case_short_tokens_and_control_tokens_are_kept_in_order_of_id() -> None:
     tokenizer = Tokenizer.from_str(_tokenizer_json())
-    return [str(tokenizer.id_to_token(i)) for i in latin_output_ids(_tokenizer_json(), most=most)]
-
-
-def test_bytes_latin_merges_and_control_tokens_are_kept_in_order_of_id() -> None:
-    assert _tokens(100) == [*_BYTES, "he", "ll", "hell", "Ã©", "Ġhe", "<|im_end|>"]
-
-
-def test_the_first_merges_are_kept_when_there_are_too_many() -> None:
-    assert _tokens(2) == [*_BYTES, "he", "ll", "<|im_end|>"]
+    kept = [tokenizer.id_to_token(i) for i in latin_output_ids(_tokenizer_json())]
+    assert kept == [*_BYTES, *_WORDS, "<|im_end|>"]
 
 
 @pytest.mark.parametrize("text", ["crème brûlée", " Łódź", "50% off!\n", "Straße—“x” €5", "\t"])
