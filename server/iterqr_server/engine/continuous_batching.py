@@ -312,11 +312,11 @@ class ContinuousBatchingEngine:
                 continue
             sequence, rows = chunk.sequence, 1 + len(chunk.tree)
             if sequence.answer_ids:
-                results.append(log_probabilities(logits[row], sequence.answer_ids))
+                results.append(log_probabilities(logits[row], sequence.answer_ids, executor.output_ids))
             else:
                 left = sequence.max_new_tokens - sequence.generated
-                some = logits[row : row + rows]
-                results.append(verify(some, chunk.tree, sequence.guide, self._tokenizer.stop_ids, left))
+                some, stop_ids = logits[row : row + rows], self._tokenizer.stop_ids
+                results.append(verify(some, chunk.tree, sequence.guide, stop_ids, left, executor.output_ids))
             row += rows
         self._counters.model_seconds += ran - started
         self._counters.sample_seconds += time.perf_counter() - ran

@@ -34,18 +34,23 @@ class Verdict:
 
 
 def verify(
-    logits: NDArray[np.float32], tree: DraftTree, guide: Guide | None, stop_ids: AbstractSet[int], at_most: int
+    logits: NDArray[np.float32],
+    tree: DraftTree,
+    guide: Guide | None,
+    stop_ids: AbstractSet[int],
+    at_most: int,
+    output_ids: NDArray[np.int64] | None = None,
 ) -> Verdict:
     """Walks a draft tree along the tokens that decoding one by one would have chosen.
 
     `logits` [1 + rows of the tree, vocabulary]: first of the token known last, then of each draft. The guide is
-    advanced by every token returned. Returns at most `at_most` samples.
+    advanced by every token returned. Returns at most `at_most` samples. `output_ids`: see `greedy`.
     """
     samples: list[Sample] = []
     accepted: list[int] = []
     row = -1
     while True:
-        sample = greedy(logits[row + 1], guide)
+        sample = greedy(logits[row + 1], guide, output_ids)
         if sample.token_id in stop_ids:
             return Verdict(tuple(samples), tuple(accepted), is_end=True)
         samples.append(sample)
@@ -60,19 +65,42 @@ def verify(
         accepted.append(row)
 
 
-def greedy(row: NDArray[np.float32], guide: Guide | None) -> Sample:
-    """Returns the likeliest token of `row` [vocabulary] that the guide allows; of equals, that of the lowest id."""
-    token_id = top = int(row.argmax())
-    if guide is not None and not guide.allows(top):
-        token_id = int(np.where(guide.mask(), row, -np.inf).argmax())
-    return Sample(token_id, float(row[token_id] - row[top]) - _log_sum(row, top))
+def greedy(row: NDArray[np.float32], guide: Guide | None, output_ids: NDArray[np.int64] | None = None) -> Sample:
+    """Returns the likeliest token of `row` [vocabulary] that the guide allows; of equals, that of the lowest id.
+
+    With `output_ids`, ascending, `row` has a column for each of these tokens only.
+    """
+    column = top = int(row.argmax())
+    if guide is not None and not guide.allows(_token_of(top, output_ids)):
+        allowed = guide.mask() if output_ids is None else guide.mask()[output_ids]
+        column = int(np.where(allowed, row, -np.inf).argmax())
+    return Sample(_token_of(column, output_ids), float(row[column] - row[top]) - _log_sum(row, top))
 
 
-def log_probabilities(row: NDArray[np.float32], token_ids: tuple[int, ...]) -> tuple[float, ...]:
-    """Returns the natural logarithms of some tokens' probabilities after `row` [vocabulary]."""
+def log_probabilities(
+    row: NDArray[np.float32], token_ids: tuple[int, ...], output_ids: NDArray[np.int64] | None = None
+) -> tuple[float, ...]:
+    """Returns the natural logarithms of some tokens' probabilities after `row` [vocabulary].
+
+    With `output_ids`, ascending, `row` has a column for each of these tokens only; others have no probability.
+    """
     top = int(row.argmax())
     log_sum = _log_sum(row, top)
-    return tuple(float(row[token_id] - row[top]) - log_sum for token_id in token_ids)
+    return tuple(
+        -math.inf if column is None else float(row[column] - row[top]) - log_sum
+        for column in (_column_of(token_id, output_ids) for token_id in token_ids)
+    )
+
+
+def _token_of(column: int, output_ids: NDArray[np.int64] | None) -> int:
+    return column if output_ids is None else int(output_ids[column])
+
+
+def _column_of(token_id: int, output_ids: NDArray[np.int64] | None) -> int | None:
+    if output_ids is None:
+        return token_id
+    column = int(np.searchsorted(output_ids, token_id))
+    return column if column < output_ids.size and output_ids[column] == token_id else None
 
 
 def _log_sum(row: NDArray[np.float32], top: int) -> float:
