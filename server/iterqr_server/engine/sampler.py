@@ -72,9 +72,17 @@ def greedy(row: NDArray[np.float32], guide: Guide | None, output_ids: NDArray[np
     """
     column = top = int(row.argmax())
     if guide is not None and not guide.allows(_token_of(top, output_ids)):
-        allowed = guide.mask() if output_ids is None else guide.mask()[output_ids]
-        column = int(np.where(allowed, row, -np.inf).argmax())
+        column = _best_allowed(row, guide, output_ids)
     return Sample(_token_of(column, output_ids), float(row[column] - row[top]) - _log_sum(row, top))
+
+
+def _best_allowed(row: NDArray[np.float32], guide: Guide, output_ids: NDArray[np.int64] | None) -> int:
+    allowed = guide.mask() if output_ids is None else guide.mask()[output_ids]
+    if allowed.any():
+        return int(np.where(allowed, row, -np.inf).argmax())
+    # Where its pattern leaves one text only, a mask has just the tokens of its usual spelling, which `output_ids` may
+    # lack; it can be spelled with others.
+    return next(int(column) for column in np.argsort(-row) if guide.allows(_token_of(int(column), output_ids)))
 
 
 def log_probabilities(
