@@ -69,6 +69,9 @@ def greedy(row: NDArray[np.float32], guide: Guide | None, output_ids: NDArray[np
     """Returns the likeliest token of `row` [vocabulary] that the guide allows; of equals, that of the lowest id.
 
     With `output_ids`, ascending, `row` has a column for each of these tokens only.
+
+    Raises:
+        ValueError: the guide allows none of them.
     """
     column = top = int(row.argmax())
     if guide is not None and not guide.allows(_token_of(top, output_ids)):
@@ -82,7 +85,10 @@ def _best_allowed(row: NDArray[np.float32], guide: Guide, output_ids: NDArray[np
         return int(np.where(allowed, row, -np.inf).argmax())
     # Where its pattern leaves one text only, a mask has just the tokens of its usual spelling, which `output_ids` may
     # lack; it can be spelled with others.
-    return next(int(column) for column in np.argsort(-row) if guide.allows(_token_of(int(column), output_ids)))
+    for column in np.argsort(-row).tolist():
+        if guide.allows(_token_of(column, output_ids)):
+            return int(column)
+    raise ValueError("the guide allows none of the model's tokens")
 
 
 def log_probabilities(

@@ -1,67 +1,121 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from iterqr_server.engine.block_pool import BlockLease, BlockPool
+from iterqr_server.engine.block_pool import Block, BlockPool
 
 
-def test_positions_get_slots_of_the_lowest_free_blocks_in_order() -> None:
-    pool = BlockPool(positions=16, block_positions=4)
-    first, second = pool.reserve(4), pool.reserve(8)
-    second.grow(1)
-    first.grow(4)
-    second.grow(5)
-    assert second.slots == [0, 1, 2, 3, 8, 9, 10, 11]
-    assert first.slots == [4, 5, 6, 7]
-    first.release()
-    third = pool.reserve(3)
-    third.grow(3)
-    assert third.slots == [4, 5, 6, 7]
+def pool_of(blocks: int, size: int = 4) -> tuple[BlockPool, list[Block]]:
+    """A pool, and the list of blocks that it forgot although they had keys."""
+    evicted: list[Block] = []
+    return BlockPool(blocks * size, size, evicted.append), evicted
 
 
-def test_a_reservation_is_kept_for_its_holder() -> None:
-    pool = BlockPool(positions=16, block_positions=4)
-    first = pool.reserve(9)
-    assert pool.held_positions == 12
-    assert pool.can_reserve(4)
-    assert not pool.can_reserve(5)
-    with pytest.raises(ValueError, match="no room for 5 positions"):
-        pool.reserve(5)
-    first.grow(9)
-    first.release()
-    first.release()
-    assert pool.held_positions == 0
+def taken(pool: BlockPool, key: str | None = None, filled: int = 0) -> Block:
+    pool.promise(1)
+    block = pool.take(key)
+    block.filled = filled
+    return block
 
 
-def test_a_lease_gives_no_more_than_was_reserved() -> None:
-    lease = BlockPool(positions=16, block_positions=4).reserve(5)
-    lease.grow(8)
-    with pytest.raises(ValueError, match="more than was reserved"):
-        lease.grow(9)
-    lease.release()
-    with pytest.raises(ValueError, match="released"):
-        lease.grow(1)
+def test_blocks_have_the_lowest_free_slots() -> None:
+    pool, _ = pool_of(4)
+    first, second, third = taken(pool), taken(pool), taken(pool)
+    assert [list(pool.slots(block)) for block in (first, second, third)] == [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9, 10, 11],
+    ]
+    pool.release(second)
+    pool.release(first)
+    assert taken(pool).index == 0
 
 
-@given(
-    st.integers(1, 5),
-    st.lists(st.tuples(st.sampled_from(["reserve", "grow", "release"]), st.integers(0, 5), st.integers(1, 12))),
-)
-def test_every_block_is_free_or_held_once(block: int, actions: list[tuple[str, int, int]]) -> None:
-    pool = BlockPool(positions=12 * block, block_positions=block)
-    leases: list[tuple[BlockLease, int]] = []
-    for action, which, positions in actions:
-        if action == "reserve" and pool.can_reserve(positions):
-            leases.append((pool.reserve(positions), positions))
-        elif action == "grow" and which < len(leases):
-            leases[which][0].grow(min(positions, leases[which][1]))
-        elif action == "release" and which < len(leases):
-            leases.pop(which)[0].release()
+def test_positions_are_counted_in_whole_blocks() -> None:
+    pool, _ = pool_of(4)
+    assert [pool.blocks_for(positions) for positions in (0, 1, 4, 5, 8)] == [0, 1, 1, 2, 2]
+    assert BlockPool(11, 4, lambda _: None).total_blocks == 2
+
+
+def test_promised_blocks_are_kept_for_their_holder() -> None:
+    pool, _ = pool_of(4)
+    pool.promise(3)
+    assert (pool.available, pool.held_positions) == (1, 12)
+    with pytest.raises(ValueError, match="no room for 2 blocks"):
+        pool.promise(2)
+    pool.renounce(2)
+    assert (pool.available, pool.held_positions) == (3, 4)
+    pool.take()
+    assert (pool.available, pool.held_positions) == (3, 4)
+    with pytest.raises(ValueError, match="no block was promised"):
+        pool.take()
+
+
+def test_a_filled_block_with_a_key_is_kept_and_can_be_used_again() -> None:
+    pool, evicted = pool_of(4)
+    block = taken(pool, "a", filled=4)
+    pool.release(block)
+    assert pool.is_idle(block)
+    assert (pool.available, pool.used_blocks, pool.held_positions) == (4, 0, 4)
+    pool.use(block)
+    assert not pool.is_idle(block)
+    assert (pool.available, pool.used_blocks) == (3, 1)
+    assert evicted == []
+
+
+@pytest.mark.parametrize(("key", "filled"), [("a", 3), (None, 4)])
+def test_other_blocks_are_free_when_their_last_user_goes(key: str | None, filled: int) -> None:
+    pool, evicted = pool_of(4)
+    block = taken(pool, key, filled)
+    pool.use(block)
+    pool.release(block)
+    assert pool.used_blocks == 1
+    pool.release(block)
+    assert (pool.used_blocks, pool.held_positions) == (0, 0)
+    assert evicted == ([block] if key else [])
+
+
+def test_kept_blocks_make_way_when_no_free_one_is_left_least_recently_used_first() -> None:
+    pool, evicted = pool_of(3)
+    blocks = [taken(pool, key, filled=4) for key in "abc"]
+    for block in blocks:
+        pool.release(block)
+    pool.use(blocks[0])
+    pool.release(blocks[0])
+    pool.promise(2)
+    assert evicted == []
+    assert [pool.take().index, pool.take().index] == [blocks[1].index, blocks[2].index]
+    assert evicted == [blocks[1], blocks[2]]
+    pool.check()
+
+
+def test_a_kept_block_counts_as_room_until_it_is_used() -> None:
+    pool, _ = pool_of(2)
+    block = taken(pool, "a", filled=4)
+    pool.release(block)
+    pool.promise(1)
+    assert pool.available == 1
+    pool.use(block)
+    assert pool.available == 0
+    pool.take()
+    pool.check()
+
+
+def test_check_finds_a_lost_block() -> None:
+    pool, _ = pool_of(2)
+    pool._free.pop()
+    with pytest.raises(AssertionError, match="not all blocks once"):
         pool.check()
-        held = [slot for lease, _ in leases for slot in lease.slots]
-        assert len(held) == len(set(held))
-    for lease, positions in leases:
-        lease.grow(positions)  # what was promised is there, whatever happened since
+
+
+def test_check_finds_promises_without_blocks() -> None:
+    pool, _ = pool_of(2)
+    pool.renounce(1)
+    with pytest.raises(AssertionError, match="-1 blocks promised"):
         pool.check()
-        assert len(lease.slots) >= positions
+
+
+def test_check_finds_wrong_counts_of_users() -> None:
+    pool, _ = pool_of(2)
+    taken(pool).users = 0
+    with pytest.raises(AssertionError, match="users"):
+        pool.check()

@@ -69,7 +69,7 @@ def test_whatever_the_model_wants_the_output_parses(seed: int) -> None:
     guide = GUIDES.open(grammar(2))
     tokens: list[int] = []
     while len(tokens) < 2000:
-        (sample,) = greedy(random.standard_normal((1, VOCABULARY)).astype(np.float32), [guide])
+        sample = greedy(random.standard_normal(VOCABULARY).astype(np.float32), guide)
         if sample.token_id == STOP:
             break
         guide.advance(sample.token_id)
@@ -80,13 +80,13 @@ def test_whatever_the_model_wants_the_output_parses(seed: int) -> None:
 
 
 def test_guided_choice_is_the_likeliest_allowed_token_with_the_models_own_probability() -> None:
-    logits = np.zeros((2, VOCABULARY), np.float32)
+    logits = np.zeros(VOCABULARY, np.float32)
     a, b = TOKENIZER.encode("ab").ids
-    logits[:, a], logits[:, b] = 3, 2
-    free, guided = greedy(logits, [None, GUIDES.open("b|c")])
+    logits[a], logits[b] = 3, 2
+    free, guided = greedy(logits, None), greedy(logits, GUIDES.open("b|c"))
     assert (free.token_id, guided.token_id) == (a, b)
     assert free.logprob - guided.logprob == pytest.approx(1)
-    assert np.exp(free.logprob) == pytest.approx(np.exp(3) / np.exp(logits[0]).sum(), rel=1e-5)
+    assert np.exp(free.logprob) == pytest.approx(np.exp(3) / np.exp(logits).sum(), rel=1e-5)
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
