@@ -394,6 +394,23 @@ def test_a_lost_stream_is_resumed_as_the_contract_shows() -> None:
     assert all(reply.response.outcome == pb.OUTCOME_COMPLETE for reply in replies)
 
 
+def test_a_server_that_stops_ends_the_stream_as_unavailable() -> None:
+    """It waits for the grace only; the client resumes elsewhere."""
+    known = {f"query {number}": ["a"] for number in range(2000)}
+    overrides = {"rewrite": {"max_bulk_in_flight": WINDOW}}
+    with (
+        rewrite_server_process(known, overrides) as server,
+        grpc.insecure_channel(server.address) as channel,
+        ThreadPoolExecutor() as pool,
+    ):
+        stub = pb_grpc.QueryRewriteServiceStub(channel)
+        call = stub.RewriteQueries(iter([item(number) for number in range(2000)]), timeout=120)
+        assert next(call).HasField("response")
+        stopped = pool.submit(server.stop)
+        assert failure_of(lambda: list(call)).code is grpc.StatusCode.UNAVAILABLE
+        assert stopped.result() == 0
+
+
 def test_a_stream_to_a_server_that_loads_is_unavailable() -> None:
     gate = StepGate()
     model = predictable_engine(script, before_step=gate)
