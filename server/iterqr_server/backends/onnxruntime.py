@@ -21,6 +21,7 @@ from iterqr_server.engine.tokenizer import BytePairTokenizer
 from iterqr_server.models.built_model import BuiltModel, read_built_model
 
 LOGIT_ROWS_MULTIPLE = 2  # as with the rows of a step (`PackedStep`)
+_SPIN_US = "20"
 _CUDA = "CUDAExecutionProvider"
 _STEP_INPUTS = ("token_ids", "positions", "slots", "group_rows", "row_places", "group_slots", "mask")
 
@@ -99,8 +100,12 @@ def _open_session(path: Path, threads: int, device: Device) -> ort.InferenceSess
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or _usable_cores()
     options.inter_op_num_threads = 1
-    # Waiting threads sleep instead of spinning: as fast on an idle machine, twice as fast beside a busy search node.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Waiting threads spin only as long as a small operator takes, then sleep: longer, and a busy search node beside
+    # them makes steps twice as slow.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_US)
+    if not _has_vnni():  # sums of unsigned times signed bytes would saturate: slower products, but exact ones
+        options.add_session_config_entry("session.x64quantprecision", "1")
     options.enable_mem_pattern = False  # shapes change at every step
     providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
     if device.provider == "cuda":
