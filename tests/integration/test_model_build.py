@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
-from iterqr_server.backends.onnxruntime import OnnxStepExecutor
+from iterqr_server.backends.onnxruntime import OnnxStepExecutor, check_provider
+from iterqr_server.config import ConfigError
 from iterqr_server.engine.prefix_cache import PrefixCache
 from iterqr_server.models.builder import DEFAULT_QUANTIZATION, build_model
 from iterqr_server.models.built_model import BuiltModel
@@ -154,3 +156,12 @@ def test_a_closed_executor_refuses(tmp_path: Path) -> None:
     executor.close()
     with pytest.raises(RuntimeError, match="closed"):
         logits_after(executor, TOKENS)
+
+
+def test_a_gpu_that_the_runtime_cannot_use_is_refused_before_anything_is_built() -> None:
+    check_provider("cpu")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        check_provider("cuda")
+    else:
+        with pytest.raises(ConfigError, match=r"^engine\.provider: .*pip install onnxruntime-gpu$"):
+            check_provider("cuda")

@@ -236,3 +236,15 @@ def test_a_built_folder_that_lacks_a_file_is_refused(tmp_path: Path, damage: str
     (built / damage).unlink()
     with pytest.raises(BuiltModelError, match=damage):
         read_built_model(built)
+
+
+def test_a_latin_model_without_its_table_of_tokens_is_named(tmp_path: Path) -> None:
+    folder = prepare_model(
+        str(tiny_qwen2(tied=True).save(tmp_path / "model")), output_vocabulary="latin", show_progress=False
+    )
+    ids = read_built_model(folder).output_ids()
+    assert ids is not None
+    assert ids.tolist() == sorted(set(ids.tolist()))
+    (folder / "output_ids.npy").unlink()
+    with pytest.raises(BuiltModelError, match=r"output_ids\.npy is missing"):
+        read_built_model(folder)
