@@ -84,7 +84,8 @@ def ensure_environment(peer: str, uv: Path, log: Path) -> PeerEnvironment:
     environment = environment_of(peer)
 
     def install(folder: Path) -> None:
-        environ = {**os.environ, **_BUILD_ENVIRON, "UV_PYTHON_DOWNLOADS": "never"}
+        uv_cache = os.environ.get("UV_CACHE_DIR", str(cache_folder() / "uv"))  # as in the Makefile
+        environ = {**os.environ, **_BUILD_ENVIRON, "UV_CACHE_DIR": uv_cache, "UV_PYTHON_DOWNLOADS": "never"}
         # Relocatable: it is made under another name and moved when it is whole.
         _call(
             [str(uv), "venv", "--quiet", "--relocatable", "--python", sys.executable, str(folder)], environ, log, peer

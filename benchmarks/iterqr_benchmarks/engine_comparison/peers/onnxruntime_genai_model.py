@@ -88,7 +88,14 @@ class Qwen2Graph:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def _node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> str:
+    def _node(
+        self,
+        kind: str,
+        inputs: list[str],
+        output: str,
+        domain: str = "",
+        **attributes: Any,  # noqa: ANN401 - as onnx.helper takes them
+    ) -> str:
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
@@ -174,11 +181,11 @@ class Qwen2Graph:
         return ids + self._cache("past_key_values", "past")
 
     def _outputs(self) -> list[onnx.ValueInfoProto]:
-        shape = ["batch", 1, self.vocabulary]
+        shape: list[str | int | None] = ["batch", 1, self.vocabulary]
         return [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape), *self._cache("present", "total")]
 
     def _cache(self, name: str, length: str) -> list[onnx.ValueInfoProto]:
-        shape = ["batch", self.kv_heads, length, self.head_size]
+        shape: list[str | int | None] = ["batch", self.kv_heads, length, self.head_size]
         return [
             helper.make_tensor_value_info(f"{name}.{layer}.{part}", TensorProto.FLOAT, shape)
             for layer in range(self.layers)
