@@ -17,7 +17,7 @@ class Batch:
         self._settings = settings
         self.cache = PrefixCache(settings.arena_positions, settings.block_positions)
         self.waiting: WaitingQueue[Sequence] = WaitingQueue()
-        self.running: list[Sequence] = []  # most urgent first; of equals, the one that started first
+        self.running: list[Sequence] = []  # in order of their start
         self.prompt_tokens = 0
         self.prompt_tokens_reused = 0
 
@@ -45,7 +45,10 @@ class Batch:
             self.prompt_tokens += sequence.prompt_length
             self.prompt_tokens_reused += sequence.lease.reused_positions
             self.running.append(sequence)
-            self.running.sort(key=_urgency)
+
+    def by_urgency(self, now: float) -> list[Sequence]:
+        """Returns the running requests, the earliest deadline first; those that missed theirs no longer hurry."""
+        return sorted(self.running, key=lambda sequence: _urgency(sequence, now))
 
     def remove(self, sequence: Sequence) -> None:
         """Takes out a request, which runs or waits, and frees what it holds."""
@@ -60,5 +63,5 @@ class Batch:
         return sequence.max_positions + drafts
 
 
-def _urgency(sequence: Sequence) -> float:
-    return math.inf if sequence.deadline is None else sequence.deadline
+def _urgency(sequence: Sequence, now: float) -> float:
+    return math.inf if sequence.deadline is None or sequence.deadline <= now else sequence.deadline

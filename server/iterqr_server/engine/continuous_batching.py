@@ -294,7 +294,8 @@ class ContinuousBatchingEngine:
         self._drop_expired()
         self._batch.start_waiting()
         settings = self._settings
-        plan = plan_step(self._batch.running, settings.max_step_rows, settings.block_positions)
+        running = self._batch.by_urgency(asyncio.get_running_loop().time())
+        plan = plan_step(running, settings.max_step_rows, settings.block_positions)
         if self._curve is None:
             return plan
         return add_drafts(plan, self._curve, max_rows=settings.max_step_rows, max_tree_rows=settings.max_draft_rows)

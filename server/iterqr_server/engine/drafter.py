@@ -23,6 +23,9 @@ _BINS = 20
 _FORGET_ABOVE = 500.0  # observations of one kind; then older ones count less
 _MAX_CANDIDATES = 6
 _REST = 0.02
+_OFTEN = 3
+_MANY = 8
+_LEADS = (0.5, 0.75)
 
 
 @dataclass(slots=True)
@@ -58,8 +61,7 @@ class Drafter:
     def __init__(self) -> None:
         self.counters = DraftCounters()
         self._history = NgramIndex(max_texts=_HISTORY_TEXTS)
-        # How often a source that has seen the last n tokens also knows the next one. The third key tells whether it has
-        # seen them once, often with one continuation, or with several.
+        # How often a source that has seen the last n tokens also knows the next one; the third key: `_kind`.
         self._trust: dict[tuple[int, int, int], _Rate] = {}
         # How often a guess comes true, by the probability that the look-ups give it.
         self._calibration = [_Rate(4 * (i + 0.5) / _BINS, 4) for i in range(_BINS)]
@@ -127,8 +129,7 @@ class Drafter:
                 self._calibration[guess.bin].note(row in taken)
 
     def _rate(self, source: int, length: int, counts: Mapping[int, int]) -> _Rate:
-        variety = 2 if len(counts) > 1 else min(1, next(iter(counts.values())) - 1)
-        key = (source, length, variety)
+        key = (source, length, _kind(counts))
         rate = self._trust.get(key)
         if rate is None:
             rate = self._trust[key] = _Rate(1.0, 2.0)
@@ -143,6 +144,15 @@ def _matches(sources: Sequence[NgramIndex], context: tuple[int, ...]) -> Iterato
             counts = source.after(key)
             if counts:
                 yield length, number, counts
+
+
+def _kind(counts: Mapping[int, int]) -> int:
+    """Counts of a kind can be trusted alike: those of one continuation by how often, others by how far one leads."""
+    total = sum(counts.values())
+    if len(counts) == 1:
+        return min(total - 1, _OFTEN - 1)
+    leads = sum(max(counts.values()) >= share * total for share in _LEADS)
+    return _OFTEN + leads + (len(_LEADS) + 1) * (total >= _MANY)
 
 
 def _by_count(item: tuple[int, int]) -> int:
