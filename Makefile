@@ -46,6 +46,10 @@ down: $(SYNCED) ## Stop what `make up` started
 bench-engine: $(SYNCED) ## Measure our engine beside three others on the same prompts (QUICK=1: under 5 minutes)
 	$(BIN)/iterqr-bench engine --uv $(UV) $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: bench-rpc
+bench-rpc: $(SYNCED) ## Load the server over gRPC at twice its capacity (QUICK=1: a minute)
+	$(BIN)/iterqr-bench rpc $(if $(QUICK),--quick) $(ARGS)
+
 .PHONY: test
 test: $(SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)

@@ -20,6 +20,7 @@ from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries.load import QuerySetName
+from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
 from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
@@ -28,6 +29,8 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
 _QUICK_QUERIES = 8
+_QUICK_CAPACITY_S = 10.0
+_QUICK_DURATION_S = 30.0
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -42,6 +45,8 @@ examples:
   iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
   iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
   iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
+  iterqr-bench rpc                        the server under twice the load that it can bear
+  iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -113,6 +118,23 @@ def _engine(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _rpc(options: argparse.Namespace, console: Console) -> int:
+    load = LoadOptions(
+        folder=options.folder / "bench" / "rpc",
+        endpoint=options.endpoint,
+        model=options.model,
+        capacity_s=_QUICK_CAPACITY_S if options.quick else options.capacity_s,
+        duration_s=_QUICK_DURATION_S if options.quick else options.duration_s,
+        users=options.users,
+        load=options.load,
+        repeated_share=options.cached_share,
+        deadline_ms=options.deadline_ms,
+        late_allowance_ms=options.late_allowance_ms,
+    )
+    run_load(load, console)
+    return 0
+
+
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
     return EngineOptions(
         model=options.model,
@@ -174,6 +196,32 @@ def _engines(text: str) -> tuple[str, ...]:
     return names
 
 
+def _positive(text: str) -> int:
+    if not (number := _count(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, 1 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return number
+
+
 def _file(text: str) -> Path:
     if not Path(text).is_file():
         raise argparse.ArgumentTypeError(f"{text!r} is not a file")
@@ -221,6 +269,8 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument(
         "--quick", action="store_true", help=f"{_QUICK_QUERIES} queries, one round, and nothing that must be compiled"
     )
+    rpc = add("rpc", _rpc, "load the server over gRPC: find its capacity, then offer a multiple of it")
+    _add_rpc_flags(rpc)
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
@@ -230,6 +280,29 @@ def _add_engine_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=MODEL, help=f"name or GGUF file (default {MODEL})")
     parser.add_argument("--threads", type=_count, default=0, metavar="N", help="of each engine (default: all cores)")
     parser.add_argument("--config", type=_file, metavar="FILE", help="configuration of iterqr-server for our engine")
+
+
+def _add_rpc_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--endpoint", default="", metavar="HOST:PORT", help="a running server (default: starts one)")
+    parser.add_argument("--model", default=MODEL, help=f"of a server it starts (default {MODEL})")
+    parser.add_argument("--capacity-s", type=_seconds, default=30.0, metavar="S", help="closed loop (default 30)")
+    parser.add_argument("--duration-s", type=_seconds, default=120.0, metavar="S", help="open loop (default 120)")
+    parser.add_argument("--users", type=_positive, default=16, metavar="N", help="of the closed loop (default 16)")
+    parser.add_argument(
+        "--load", type=_seconds, default=2.0, metavar="X", help="arrivals as a multiple of the capacity (default 2)"
+    )
+    parser.add_argument(
+        "--cached-share", type=_share, default=0.3, metavar="X", help="calls of queries asked before (default 0.3)"
+    )
+    parser.add_argument("--deadline-ms", type=_positive, default=3_000, metavar="MS", help="of calls (default 3000)")
+    parser.add_argument(
+        "--late-allowance-ms",
+        type=_seconds,
+        default=200.0,
+        metavar="MS",
+        help="a call that ends later than this after its deadline is counted as late (default 200, about a step)",
+    )
+    parser.add_argument("--quick", action="store_true", help="a minute in all")
 
 
 def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:

@@ -67,9 +67,9 @@ def start_stack(folder: StackFolder, settings: StackSettings, catalog: Catalog, 
     """
     stop_stack(folder)
     shutil.rmtree(folder.node, ignore_errors=True)
-    http_port = settings.http_port or _free_port()
-    address = f"{_HOST}:{settings.grpc_port or _free_port()}"
-    metrics_port = _free_port()
+    http_port = settings.http_port or free_port()
+    address = f"{_HOST}:{settings.grpc_port or free_port()}"
+    metrics_port = free_port()
     write_config(folder.server_config, _server_settings(settings, http_port, address, metrics_port))
     starting = _Starting(folder, settings, catalog, steps, http_port, address)
     try:
@@ -229,7 +229,8 @@ def _maven_listener(reported: Step) -> Callable[[MavenProgress], None]:
     return on_progress
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port of this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port: int = probe.getsockname()[1]

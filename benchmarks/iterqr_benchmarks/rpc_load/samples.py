@@ -1,0 +1,113 @@
+"""What calls came to, and the numbers made from it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from iterqr_benchmarks.engine_comparison.results import percentile
+
+OK = "OK"
+REJECTED = "RESOURCE_EXHAUSTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `started_s` since the phase began; `code`: gRPC status; `repeated`: its query had been asked before."""
+
+    started_s: float
+    latency_ms: float
+    code: str
+    rewrites: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyNumbers:
+    """Percentiles in milliseconds; NaN where there is no call."""
+
+    calls: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadNumbers:
+    """One phase. `goodput_per_s`: replies with rewrites within the deadline, a second.
+
+    `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended.
+    """
+
+    duration_s: float
+    offered_per_s: float
+    goodput_per_s: float
+    codes: dict[str, int]
+    served: LatencyNumbers
+    served_repeated: LatencyNumbers
+    served_fresh: LatencyNumbers
+    rejected: LatencyNumbers
+    late: int
+    largest_lateness_ms: float
+
+
+def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, late_allowance_ms: float) -> LoadNumbers:
+    """Returns the numbers of a phase that took `duration_s`."""
+    served = [call for call in calls if call.code == OK]
+    good = [call for call in served if call.rewrites and call.latency_ms <= deadline_ms]
+    lateness = [call.latency_ms - deadline_ms for call in calls]
+    return LoadNumbers(
+        duration_s=duration_s,
+        offered_per_s=len(calls) / duration_s,
+        goodput_per_s=len(good) / duration_s,
+        codes=dict(Counter(call.code for call in calls).most_common()),
+        served=latency_numbers(served),
+        served_repeated=latency_numbers([call for call in served if call.repeated]),
+        served_fresh=latency_numbers([call for call in served if not call.repeated]),
+        rejected=latency_numbers([call for call in calls if call.code == REJECTED]),
+        late=sum(value > late_allowance_ms for value in lateness),
+        largest_lateness_ms=max([0.0, *lateness]),
+    )
+
+
+def latency_numbers(calls: Sequence[Call]) -> LatencyNumbers:
+    """Returns the percentiles of some calls."""
+    values = [call.latency_ms for call in calls]
+    return LatencyNumbers(len(values), *(percentile(values, percent) for percent in (50, 95, 99, 100)))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNumbers:
+    """The server's resident memory in MiB: at the end of the warm-up, at the end, and the most."""
+
+    after_warm_up_mib: float
+    at_end_mib: float
+    peak_mib: float
+
+    @property
+    def growth_mib(self) -> float:
+        """How much more there was at the end than after the warm-up."""
+        return self.at_end_mib - self.after_warm_up_mib
+
+
+def memory_numbers(readings: Sequence[tuple[float, float]], warm_up_s: float) -> MemoryNumbers | None:
+    """Returns the numbers of readings (seconds, MiB) in order of time; None without any after `warm_up_s`."""
+    warm = [mib for at_s, mib in readings if at_s >= warm_up_s]
+    if not warm:
+        return None
+    tail = max(1, len(warm) // 10)  # single readings are noisy: the mean of the first and of the last tenth
+    return MemoryNumbers(sum(warm[:tail]) / tail, sum(warm[-tail:]) / tail, max(mib for _, mib in readings))
+
+
+def write_calls(file: Path, calls: Sequence[Call]) -> None:
+    """Writes calls, one a line."""
+    file.write_text("".join(json.dumps(asdict(call)) + "\n" for call in calls), encoding="utf-8")
+
+
+def read_calls(file: Path) -> list[Call]:
+    """Reads what `write_calls` wrote."""
+    return [Call(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
