@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
 _WIDTH, _LEFT, _RIGHT, _ROW = 370, 130, 52, 28
 
 
-def bars_plot(label: str, values: Sequence[tuple[str, float]], highlighted: str) -> Markup:
+def bars_plot(label: str, values: Sequence[tuple[str, float]], highlighted: Collection[str]) -> Markup:
     """One horizontal bar for each name, with its value; `highlighted` in the colour of gains."""
     span = _WIDTH - _LEFT - _RIGHT
     largest = max((value for _, value in values), default=1.0) or 1.0
@@ -22,7 +22,7 @@ def bars_plot(label: str, values: Sequence[tuple[str, float]], highlighted: str)
             '<rect class="{}" x="{}" y="{}" width="{:.1f}" height="{}" rx="2"/>'
             '<text class="tick" x="{:.1f}" y="{}">{:.2f}</text>'
         ).format(
-            _LEFT - 8, y + 18, name, "up" if name == highlighted else "same", _LEFT, y + 5, width, _ROW - 10,
+            _LEFT - 8, y + 18, name, "up" if name in highlighted else "same", _LEFT, y + 5, width, _ROW - 10,
             _LEFT + width + 6, y + 18, value,
         )  # fmt: skip
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(

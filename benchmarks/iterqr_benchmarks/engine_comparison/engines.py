@@ -20,11 +20,13 @@ from iterqr_benchmarks.engine_comparison.peer_environment import (
 from iterqr_benchmarks.engine_comparison.worker_process import EngineProcess
 from iterqr_benchmarks.stack.server_process import server_command
 
-OURS = "iterqr"
+OURS: Mapping[str, tuple[str, ...]] = {"iterqr": (), "iterqr-latin": ("--model.output_vocabulary", "latin")}
+"""Our engine by name: as it is by default, and with the settings given."""
 PEERS = ("openvino-genai", "llama.cpp", "onnxruntime-genai")
-ENGINES = (OURS, *PEERS)
+ENGINES = (*OURS, *PEERS)
 REMARKS: Mapping[str, str] = {
-    OURS: "as `iterqr-server serve` runs it: format held by grammar, drafts, shared prompt blocks",
+    "iterqr": "as `iterqr-server serve` runs it: format held by grammar, drafts, shared prompt blocks",
+    "iterqr-latin": "the same, writing only tokens of Latin script (model.output_vocabulary = latin)",
     "openvino-genai": "continuous batching pipeline with prefix caching; Q4_0 made from the same GGUF file",
     "llama.cpp": "the GGUF file itself; one decode call a step over 16 slots that share prompt beginnings",
     "onnxruntime-genai": "int4 blocks of 32; one generator rewound to the shared beginning, requests one after another",
@@ -66,8 +68,8 @@ def prepare_engine(name: str, options: EngineOptions, built_model: Path, logs: P
         PeerUnavailableError: A peer cannot be had here.
     """
     log = logs / f"{name}.log"
-    if name == OURS:
-        command = [str(server_command()), "engine", "run", "--model.name", options.model]
+    if name in OURS:
+        command = [str(server_command()), "engine", "run", "--model.name", options.model, *OURS[name]]
         command += ["--engine.threads", str(options.threads)]
         if options.server_config is not None:
             command += ["--config", str(options.server_config)]

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iterqr_benchmarks.demo.run import WARM_UP_QUERY
-from iterqr_benchmarks.engine_comparison.engines import REMARKS, EngineOptions, prepare_engine
+from iterqr_benchmarks.engine_comparison.engines import OURS, REMARKS, EngineOptions, prepare_engine
 from iterqr_benchmarks.engine_comparison.measuring import Turns
 from iterqr_benchmarks.engine_comparison.peer_environment import PeerUnavailableError
 from iterqr_benchmarks.engine_comparison.prompt_set import RecordedPrompt, load_prompts
@@ -139,7 +139,7 @@ def open_engines(
                     engines.append(processes.enter_context(process))
                     work.result = REMARKS[name]
                 except (PeerUnavailableError, EngineProcessError) as error:
-                    if name == "iterqr":
+                    if name in OURS:
                         raise
                     skipped[name] = str(error).splitlines()[0]
                     work.result = f"left out: {skipped[name]}"
