@@ -10,7 +10,7 @@ from iterqr_server.engine.executor import PackedStep
 from iterqr_server.engine.scheduler import Chunk, StepPlan
 
 ROWS_MULTIPLE = 2
-GROUP_SIZES = (2, 4, 8, 16, 32, 64)
+GROUP_SIZES = range(2, 66, 2)  # even, as steps are
 SLOTS_MULTIPLE = 64
 # Reading one slot into a group costs about as much as letting five rows attend to it (measured on two cores).
 READ_COST_ROWS = 5
@@ -81,7 +81,7 @@ def synthetic_step(rows: int, past: int) -> PackedStep:
 
     All its rows want logits, as those of drafts do. It reads and writes the arena's first `past + rows` slots.
     """
-    size = min(group_size([rows]), GROUP_SIZES[-1])
+    size = group_size([rows])
     groups = -(-rows // size)
     even = rows + rows % ROWS_MULTIPLE
     width = -(-(past + rows) // SLOTS_MULTIPLE) * SLOTS_MULTIPLE

@@ -126,8 +126,9 @@ def test_a_waiting_request_cannot_be_packed() -> None:
 
 def test_groups_fit_the_mix_of_prompts_and_single_rows() -> None:
     assert group_size([1] * 16) == 2
-    assert group_size([45]) == 16
+    assert group_size([45]) == 46
     assert group_size([45] + [1] * 15) == 4
+    assert group_size([9]) == 10
 
 
 def test_padding_slots_are_masked() -> None:
