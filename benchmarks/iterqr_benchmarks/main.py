@@ -14,6 +14,7 @@ from iterqr_dev_node import DEFAULT_VERSION, DevNodeError
 from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
+from iterqr_benchmarks.engine_comparison.curve import CurveOptions, run_curve
 from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions, usable_cores
 from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
 from iterqr_benchmarks.engine_comparison.record import record_prompts
@@ -45,6 +46,7 @@ examples:
   iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
   iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
   iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
+  iterqr-bench engine-curve               our engine by concurrency and by prompt length
   iterqr-bench rpc                        the server under twice the load that it can bear
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
@@ -118,6 +120,12 @@ def _engine(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _engine_curve(options: argparse.Namespace, console: Console) -> int:
+    folder = options.folder / "bench" / "engine"
+    run_curve(CurveOptions(folder, _engine_options(options), options.queries), console)
+    return 0
+
+
 def _rpc(options: argparse.Namespace, console: Console) -> int:
     load = LoadOptions(
         folder=options.folder / "bench" / "rpc",
@@ -140,8 +148,8 @@ def _engine_options(options: argparse.Namespace) -> EngineOptions:
         model=options.model,
         threads=options.threads or usable_cores(),
         server_config=options.config.resolve() if options.config else None,
-        uv=options.uv,
-        may_compile=not options.quick,
+        uv=getattr(options, "uv", None),
+        may_compile=not getattr(options, "quick", False),
     )
 
 
@@ -260,8 +268,8 @@ def _parser() -> argparse.ArgumentParser:
     engine = add("engine", _engine, "measure our engine beside other engines, in turns on the same prompts")
     _add_engine_flags(engine)
     engine.add_argument("--engines", type=_engines, default=ENGINES, metavar="LIST", help=f"of {', '.join(ENGINES)}")
-    engine.add_argument("--queries", type=_count, default=32, metavar="N", help="at each concurrency (default 32)")
-    engine.add_argument("--rounds", type=_count, default=3, metavar="N", help="over the same queries (default 3)")
+    engine.add_argument("--queries", type=_positive, default=32, metavar="N", help="at each concurrency (default 32)")
+    engine.add_argument("--rounds", type=_positive, default=3, metavar="N", help="over the same queries (default 3)")
     engine.add_argument(
         "--concurrency", type=_levels, default=(1, 4, 16), metavar="LIST", help="queries at a time (default 1,4,16)"
     )
@@ -269,6 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument(
         "--quick", action="store_true", help=f"{_QUICK_QUERIES} queries, one round, and nothing that must be compiled"
     )
+    curve = add("engine-curve", _engine_curve, "measure our engine by concurrency, 1 to 32, and by prompt length")
+    _add_engine_flags(curve)
+    curve.add_argument("--queries", type=_positive, default=24, metavar="N", help="at each concurrency (default 24)")
     rpc = add("rpc", _rpc, "load the server over gRPC: find its capacity, then offer a multiple of it")
     _add_rpc_flags(rpc)
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)

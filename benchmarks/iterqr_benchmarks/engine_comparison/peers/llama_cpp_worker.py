@@ -30,6 +30,13 @@ _SLOTS = 16
 _CONTEXT = 16_384
 _BATCH = 512
 _PIECE_BYTES = 256
+_WARNING, _ERROR = 3, 4  # of ggml_log_level
+
+
+@llama_cpp.llama_log_callback
+def _log_warnings(level: int, text: bytes, _data: object) -> None:
+    if level in (_WARNING, _ERROR):  # all else is written at every step, which costs time
+        sys.stderr.write(text.decode("utf-8", errors="replace"))
 
 
 @dataclass(slots=True)
@@ -56,6 +63,7 @@ class LlamaCppEngine:
     """See `PeerEngine`."""
 
     def __init__(self, model: Path, threads: int) -> None:
+        llama_cpp.llama_log_set(_log_warnings, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(str(model).encode(), llama_cpp.llama_model_default_params())
         if not self._model:

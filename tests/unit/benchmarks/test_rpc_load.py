@@ -1,0 +1,63 @@
+"""Numbers and report of the load over gRPC."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from iterqr_benchmarks.report.machine import Machine
+from iterqr_benchmarks.rpc_load.phase import Phase, read_phase, write_phase
+from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json
+from iterqr_benchmarks.rpc_load.samples import Call, load_numbers, memory_numbers, read_calls, write_calls
+
+CALLS = [
+    Call(0.0, 100.0, "OK", 3, repeated=False),
+    Call(0.1, 2.0, "OK", 3, repeated=True),
+    Call(0.2, 900.0, "OK", 0, repeated=False),  # in time, but of no use
+    Call(0.3, 5.0, "RESOURCE_EXHAUSTED", 0, repeated=False),
+    Call(0.4, 1_300.0, "DEADLINE_EXCEEDED", 0, repeated=False),
+    Call(0.5, 1_050.0, "DEADLINE_EXCEEDED", 0, repeated=False),
+]
+
+
+def test_goodput_counts_replies_with_rewrites_in_time() -> None:
+    numbers = load_numbers(CALLS, duration_s=2.0, deadline_ms=1_000, late_allowance_ms=200)
+    assert numbers.offered_per_s == 3.0
+    assert numbers.goodput_per_s == 1.0
+    assert numbers.codes == {"OK": 3, "DEADLINE_EXCEEDED": 2, "RESOURCE_EXHAUSTED": 1}
+    assert (numbers.served.calls, numbers.served_repeated.calls, numbers.served_fresh.calls) == (3, 1, 2)
+    assert numbers.rejected.p50_ms == 5.0
+    assert numbers.late == 1
+    assert numbers.largest_lateness_ms == pytest.approx(300)
+
+
+def test_memory_grows_from_the_end_of_the_warm_up() -> None:
+    readings = [(float(second), 100.0 + min(second, 30)) for second in range(100)]
+    memory = memory_numbers(readings, warm_up_s=30)
+    assert memory is not None
+    assert memory.growth_mib == 0
+    assert memory.peak_mib == 130
+    assert memory_numbers(readings, warm_up_s=200) is None
+
+
+def test_calls_and_phases_are_read_as_they_were_written(tmp_path: Path) -> None:
+    write_calls(tmp_path / "calls", CALLS)
+    assert read_calls(tmp_path / "calls") == CALLS
+    phase = Phase("127.0.0.1:1", 2.0, 1_000, 0, 3.5, 0.3, ("phở",), ("a", "b"), 7)
+    write_phase(tmp_path / "phase", phase)
+    assert read_phase(tmp_path / "phase") == phase
+
+
+def test_report_has_no_number_where_nothing_was_measured() -> None:
+    numbers = load_numbers(CALLS[:1], 1.0, 1_000, 200)
+    report = LoadReport(
+        created_at="2026-01-01T00:00:00+00:00",
+        machine=Machine("cpu", 2, 24.0, "Linux", "3.11"),
+        versions={},
+        settings={"users": 4, "load": 2.0, "repeated_share": 0.3, "deadline_ms": 1_000},
+        phases={"closed loop": PhaseReport(numbers, None, (), tuple(CALLS))},
+    )
+    document = json.loads(load_json(report))
+    assert document["phases"]["closed loop"]["numbers"]["rejected"]["p50_ms"] is None
+    assert "useful replies/s" in load_html(report)
