@@ -16,6 +16,7 @@ from rich.console import Console
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
 from iterqr_benchmarks.engine_comparison.curve import CurveOptions, run_curve
 from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions, usable_cores
+from iterqr_benchmarks.engine_comparison.exactness import ExactnessOptions, exactness_table, run_exactness
 from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
@@ -47,6 +48,7 @@ examples:
   iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
   iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
   iterqr-bench engine-curve               our engine by concurrency and by prompt length
+  iterqr-bench engine-exactness           its texts with drafts beside those without
   iterqr-bench rpc                        the server under twice the load that it can bear
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
@@ -123,6 +125,13 @@ def _engine(options: argparse.Namespace, console: Console) -> int:
 def _engine_curve(options: argparse.Namespace, console: Console) -> int:
     folder = options.folder / "bench" / "engine"
     run_curve(CurveOptions(folder, _engine_options(options), options.queries), console)
+    return 0
+
+
+def _engine_exactness(options: argparse.Namespace, console: Console) -> int:
+    folder = options.folder / "bench" / "engine"
+    agreements = run_exactness(ExactnessOptions(folder, _engine_options(options), options.queries), console)
+    console.print(exactness_table(agreements))
     return 0
 
 
@@ -280,6 +289,9 @@ def _parser() -> argparse.ArgumentParser:
     curve = add("engine-curve", _engine_curve, "measure our engine by concurrency, 1 to 32, and by prompt length")
     _add_engine_flags(curve)
     curve.add_argument("--queries", type=_positive, default=24, metavar="N", help="at each concurrency (default 24)")
+    exactness = add("engine-exactness", _engine_exactness, "compare our engine's texts with and without drafts")
+    _add_engine_flags(exactness)
+    exactness.add_argument("--queries", type=_positive, default=200, metavar="N", help="tuning queries (default 200)")
     rpc = add("rpc", _rpc, "load the server over gRPC: find its capacity, then offer a multiple of it")
     _add_rpc_flags(rpc)
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)

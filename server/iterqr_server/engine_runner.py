@@ -9,7 +9,8 @@ Speaks JSON, one object a line, on standard input and output:
     in   end of input
 
 PROMPT is {"id", "query", "hints", "prefix", "suffix"}; prefix and suffix are arrays of [text, is_data] (`Segment`).
-ANSWER is {"id", "text", "tokens", "latency_s", "first_s"}. `concurrency` prompts run at a time, the next starts when
+ANSWER is {"id", "text", "tokens", "latency_s", "first_s"}, and with "logprobs": true in the request also
+{"token_ids", "logprobs"}. `concurrency` prompts run at a time, the next starts when
 one ends; a request gets what the server gives it: guide, drafts, and an end after the last wanted `rw:` line. `stats`
 are those of `EngineStats`, counted since the start. A wrong request is answered {"event": "error", "message": ...}.
 """
@@ -22,7 +23,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
 from iterqr_proto.rewrite_format import Field, LineParser, Prompt, RewriteInput, Segment, Template, grammar, render
@@ -57,6 +58,7 @@ class RunRequest:
     max_rewrites: int
     max_new_tokens: int
     prompts: tuple[RunPrompt, ...]
+    logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class RunAnswer:
     tokens: int
     latency_s: float
     first_s: float
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 async def run_engine(
@@ -105,7 +109,7 @@ async def run_engine(
             began = asyncio.get_running_loop().time()
             answers = await _run(engine, request)
             wall_s = asyncio.get_running_loop().time() - began
-            tell("result", wall_s=wall_s, answers=[asdict(each) for each in answers], stats=asdict(engine.stats()))
+            tell("result", wall_s=wall_s, answers=[_plain(each) for each in answers], stats=asdict(engine.stats()))
     finally:
         await engine.close()
 
@@ -125,6 +129,7 @@ def read_request(line: str) -> RunRequest:
             max_rewrites=int(fields["max_rewrites"]),
             max_new_tokens=int(fields["max_new_tokens"]),
             prompts=tuple(_read_prompt(each) for each in fields["prompts"]),
+            logprobs=bool(fields.get("logprobs", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, RunRequestError) else RunRequestError(f"not a request: {error!r}") from error
@@ -163,6 +168,8 @@ async def _answer(engine: GenerationEngine, request: RunRequest, prompt: RunProm
     loop = asyncio.get_running_loop()
     began = loop.time()
     first_s, tokens, text, stop = 0.0, 0, "", RewriteLines(request.max_rewrites)
+    token_ids: list[int] = []
+    logprobs: list[float] = []
     stream = engine.submit(
         GenerationRequest(
             request_id=request_id,
@@ -179,11 +186,19 @@ async def _answer(engine: GenerationEngine, request: RunRequest, prompt: RunProm
             first_s = first_s or loop.time() - began
             tokens += len(chunk.token_ids)
             text += chunk.text
+            token_ids += chunk.token_ids
+            logprobs += chunk.logprobs
             if stop.feed(chunk.text):
                 break
     finally:
         engine.abort(request_id)
-    return RunAnswer(prompt.id, text, tokens, loop.time() - began, first_s)
+    answer = RunAnswer(prompt.id, text, tokens, loop.time() - began, first_s)
+    return replace(answer, token_ids=tuple(token_ids), logprobs=tuple(logprobs)) if request.logprobs else answer
+
+
+def _plain(answer: RunAnswer) -> dict[str, Any]:
+    """An answer as JSON has it; tokens only where they were asked for."""
+    return {name: value for name, value in asdict(answer).items() if value != ()}
 
 
 class RewriteLines:

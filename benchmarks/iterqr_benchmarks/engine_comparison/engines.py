@@ -41,13 +41,14 @@ _COMPILED = "llama.cpp"
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What all engines run with. `threads` each; `server_config`: configuration file of our server, or None."""
+    """What all engines run with: `threads` each. Ours takes a configuration file and flags of `iterqr-server`."""
 
     model: str
     threads: int
     server_config: Path | None
     uv: Path | None
     may_compile: bool = True
+    flags: tuple[str, ...] = ()
 
 
 def usable_cores() -> int:
@@ -69,7 +70,7 @@ def prepare_engine(name: str, options: EngineOptions, built_model: Path, logs: P
     """
     log = logs / f"{name}.log"
     if name in OURS:
-        command = [str(server_command()), "engine", "run", "--model.name", options.model, *OURS[name]]
+        command = [str(server_command()), "engine", "run", "--model.name", options.model, *OURS[name], *options.flags]
         command += ["--engine.threads", str(options.threads)]
         if options.server_config is not None:
             command += ["--config", str(options.server_config)]

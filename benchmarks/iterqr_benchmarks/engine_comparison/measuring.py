@@ -58,7 +58,7 @@ class Turns:
         return measurements
 
     def _run(self, engine: EngineProcess, prompts: Prompts, concurrency: int) -> tuple[RunResult, dict[str, Any]]:
-        result = engine.run(prompts, concurrency=concurrency, **self._limits)
+        result = engine.run(prompts, concurrency=concurrency, **self._limits, logprobs=False)
         rise = counter_rise(self._counters.get(engine.name, {}), result.stats)
         self._counters[engine.name] = result.stats
         return result, rise

@@ -27,13 +27,18 @@ class EngineProcessError(BenchmarkError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one prompt gave. Times in seconds from its submission; `tokens` counts the generated ones."""
+    """What one prompt gave. Times in seconds from its submission; `tokens` counts the generated ones.
+
+    Their ids and natural log-probabilities are there if the request asked for them, of our engine only.
+    """
 
     id: str
     text: str
     tokens: int
     latency_s: float
     first_s: float
+    token_ids: Sequence[int] = ()
+    logprobs: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,13 @@ class EngineProcess:
         self._end()
 
     def run(
-        self, prompts: Sequence[Mapping[str, Any]], *, concurrency: int, max_rewrites: int, max_new_tokens: int
+        self,
+        prompts: Sequence[Mapping[str, Any]],
+        *,
+        concurrency: int,
+        max_rewrites: int,
+        max_new_tokens: int,
+        logprobs: bool = False,
     ) -> RunResult:
         """Runs prompts, `concurrency` at a time, and returns their answers in the order of the prompts.
 
@@ -93,6 +104,7 @@ class EngineProcess:
             "max_rewrites": max_rewrites,
             "max_new_tokens": max_new_tokens,
             "prompts": list(prompts),
+            **({"logprobs": True} if logprobs else {}),
         }
         assert process.stdin is not None  # noqa: S101 - for the type checker
         try:
