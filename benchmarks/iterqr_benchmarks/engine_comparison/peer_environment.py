@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +164,7 @@ def _call(command: Sequence[str], environ: Mapping[str, str], log: Path, peer: s
         try:
             status = process.wait()
         except BaseException:
-            os.killpg(process.pid, 15)  # with the compiler it may have started
+            os.killpg(process.pid, signal.SIGTERM)  # with the compiler it may have started
             process.wait()
             raise
     if status:
