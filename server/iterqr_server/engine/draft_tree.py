@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from iterqr_server.engine.cost_curve import CostCurve
 
 _PAIR = 2  # steps have an even number of rows, so what a row costs shows in pairs
+BRANCH_ROWS = 2
 MIN_PROBABILITY = 0.02  # guesses below it are never worth a row
 
 
@@ -59,6 +60,7 @@ class _Growing:
     guesses: list[Guess] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     paths: list[tuple[int, ...]] = field(default_factory=list)
+    continued: set[int] = field(default_factory=set)  # rows, -1 among them, that have a child
 
 
 def grow_trees(
@@ -76,7 +78,8 @@ def grow_trees(
     tokens cheaper: a guess with probability p adds p tokens to the E expected so far, and is worth it while
     p / E > (what a row adds to the step) / (what the step costs without prompts). Alone, a request gets many rows, as
     they add little to what reading the weights costs; under load, each row costs all the same and only near
-    certainties pay.
+    certainties pay. A second guess at the same token opens a branch, which costs `BRANCH_ROWS` rows more: attention
+    reads the request's whole past again for it.
 
     `rows` are in the step already, `decoding_rows` of them not for prompts.
     """
@@ -98,10 +101,14 @@ def grow_trees(
     while candidates and total < max_rows:
         p, _, number, parent, guess = heapq.heappop(candidates)
         tree = growing[number]
-        if -p / expected < curve.marginal_ms(total + total % _PAIR, _PAIR) / _PAIR / curve.ms(decoding):
+        row_cost = curve.marginal_ms(total + total % _PAIR, _PAIR) / _PAIR / curve.ms(decoding)
+        if -p / expected < row_cost:
             break
         if len(tree.guesses) >= max_tree_rows:
             continue
+        if parent in tree.continued and -p / expected < (1 + BRANCH_ROWS) * row_cost:
+            continue
+        tree.continued.add(parent)
         tree.paths.append((*(tree.paths[parent] if parent >= 0 else ()), guess.token_id))
         tree.guesses.append(guess)
         tree.parents.append(parent)
@@ -110,9 +117,31 @@ def grow_trees(
     return tuple(DraftTree(tuple(tree.guesses), tuple(tree.parents)) for tree in growing)
 
 
-def ancestors(tree: DraftTree) -> Iterable[tuple[int, ...]]:
-    """Yields, for each row, the rows of its path, itself last."""
-    paths: list[tuple[int, ...]] = []
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Rows of a tree that follow each other; `before` are those that lead to the first of them."""
+
+    before: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+def branches(tree: DraftTree) -> tuple[Branch, ...]:
+    """Cuts a tree into branches, every row in one of them.
+
+    The first goes on from the known tokens, and is empty without drafts; a row's first child goes on its branch.
+    """
+    before: list[tuple[int, ...]] = [()]
+    rows: list[list[int]] = [[]]
+    ends = {-1: 0}  # last row of a branch -> the branch
+    branch_of: list[int] = []
     for row, parent in enumerate(tree.parents):
-        paths.append((*(paths[parent] if parent >= 0 else ()), row))
-        yield paths[-1]
+        if (branch := ends.pop(parent, None)) is None:
+            branch = len(rows)
+            of = branch_of[parent] if parent >= 0 else 0
+            upto = rows[of].index(parent) + 1 if parent >= 0 else 0
+            before.append((*before[of], *rows[of][:upto]))
+            rows.append([])
+        rows[branch].append(row)
+        ends[row] = branch
+        branch_of.append(branch)
+    return tuple(Branch(lead, tuple(some)) for lead, some in zip(before, rows, strict=True))

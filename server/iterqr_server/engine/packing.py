@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
-from iterqr_server.engine.draft_tree import ancestors
+import numpy as np
+
+from iterqr_server.engine.draft_tree import branches
 from iterqr_server.engine.executor import PackedStep
 from iterqr_server.engine.scheduler import Chunk, StepPlan
 
@@ -33,45 +34,46 @@ def pack(plan: StepPlan) -> PackedStep:
 
     Takes the slots that the rows need from the chunks' leases.
     """
-    size = group_size([chunk.rows for chunk in plan.chunks])
+    runs = [_runs(chunk) for chunk in plan.chunks]
+    size = group_size([len(run.rows) for several in runs for run in several])
     own_slots = [chunk.lease.rows(chunk.start, chunk.rows) for chunk in plan.chunks]
     width = -(-max(chunk.start + chunk.rows for chunk in plan.chunks) // SLOTS_MULTIPLE) * SLOTS_MULTIPLE
-    groups = sum(-(-chunk.rows // size) for chunk in plan.chunks)
+    groups = sum(-(-len(run.rows) // size) for several in runs for run in several)
     group_rows = np.zeros((groups, size), np.int64)
     group_slots = np.zeros((groups, width), np.int64)
-    mask = np.zeros((groups, size, width), np.bool_)
     token_ids: list[int] = []
-    positions: list[NDArray[np.int64]] = []
-    row_places: list[NDArray[np.int64]] = []
     logit_rows: list[int] = []
+    total = sum(chunk.rows for chunk in plan.chunks)
+    positions, row_places = np.zeros(total, np.int64), np.zeros(total, np.int64)
     group = 0
-    for chunk, slots in zip(plan.chunks, own_slots, strict=True):
-        first, seen = len(token_ids), chunk.start + chunk.rows
+    for chunk, slots, several in zip(plan.chunks, own_slots, runs, strict=True):
+        first = len(token_ids)
         token_ids += chunk.sequence.token_ids[chunk.start : chunk.start + chunk.count]
         token_ids += [guess.token_id for guess in chunk.tree.guesses]
-        depths, sees = _attention(chunk)
-        positions.append(chunk.start + depths)
-        for start in range(0, chunk.rows, size):
-            rows = np.minimum(np.arange(start, start + size), chunk.rows - 1)
-            group_rows[group] = first + rows
-            group_slots[group, : chunk.start] = chunk.lease.positions(chunk.start)
-            group_slots[group, chunk.start : seen] = slots
-            mask[group, :, : chunk.start] = True
-            mask[group, :, chunk.start : seen] = sees[rows]
-            row_places.append(np.arange(min(size, chunk.rows - start)) + group * size)
-            group += 1
+        past = chunk.lease.positions(chunk.start)
+        for run in several:
+            seen = slots[[*run.before, *run.rows]]
+            here = first + np.array(run.rows)
+            positions[here] = chunk.start + len(run.before) + np.arange(here.size)
+            for start in range(0, here.size, size):
+                rows = here[start : start + size]
+                group_rows[group] = np.pad(rows, (0, size - rows.size), mode="edge")
+                group_slots[group, : chunk.start] = past
+                group_slots[group, chunk.start : chunk.start + seen.size] = seen
+                row_places[rows] = group * size + np.arange(rows.size)
+                group += 1
         if chunk.wants_logits:
             logit_rows += range(first + chunk.count - 1, len(token_ids))
     copies = -len(token_ids) % ROWS_MULTIPLE
     rows = np.pad(np.arange(len(token_ids)), (0, copies), mode="edge")
     return PackedStep(
         token_ids=np.array(token_ids, np.int64)[rows],
-        positions=np.concatenate(positions)[rows],
+        positions=positions[rows],
         slots=np.concatenate(own_slots)[rows],
         group_rows=group_rows,
-        row_places=np.concatenate(row_places)[rows],
+        row_places=row_places[rows],
         group_slots=group_slots,
-        mask=mask,
+        mask=np.arange(width) <= positions[group_rows][..., None],
         logit_rows=np.array(logit_rows, np.int64),
     )
 
@@ -100,15 +102,23 @@ def synthetic_step(rows: int, past: int) -> PackedStep:
     )
 
 
-def _attention(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """How far each row of a chunk is behind `start` [rows], and which rows of the chunk it sees [rows, rows].
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Rows of a chunk that follow each other, and the rows of the chunk before them, both in order of position."""
 
-    Known tokens see those before them, drafts the known ones and their ancestors.
+    before: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+def _runs(chunk: Chunk) -> list[_Run]:
+    """Cuts a chunk so that each run sees nothing but its own past, in order of position.
+
+    Sums over a run's slots are then those of decoding one token at a time, digit by digit, whatever else was guessed.
     """
-    depths = np.arange(chunk.rows)
-    sees = np.tri(chunk.rows, dtype=np.bool_)
-    for row, path in enumerate(ancestors(chunk.tree), chunk.count):
-        depths[row] = chunk.count + len(path) - 1
-        sees[row, chunk.count :] = False
-        sees[row, [chunk.count + other for other in path]] = True
-    return depths, sees
+    known = tuple(range(chunk.count))
+    main, *others = branches(chunk.tree)
+    runs = [_Run((), known + tuple(chunk.count + row for row in main.rows))]
+    for branch in others:
+        lead = known + tuple(chunk.count + row for row in branch.before)
+        runs.append(_Run(lead, tuple(chunk.count + row for row in branch.rows)))
+    return runs

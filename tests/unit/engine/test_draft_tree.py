@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 from iterqr_server.engine.cost_curve import CostCurve, CostPoint
-from iterqr_server.engine.draft_tree import MIN_PROBABILITY, DraftTree, Guess, ancestors, grow_trees
+from iterqr_server.engine.draft_tree import BRANCH_ROWS, MIN_PROBABILITY, Branch, DraftTree, Guess, branches, grow_trees
 
 CHEAP_ROWS = CostCurve((CostPoint(2, 10.0), CostPoint(102, 20.0)))  # a row adds 1% of the smallest step
 DEAR_ROWS = CostCurve((CostPoint(2, 2.0), CostPoint(102, 102.0)))  # a row costs all the same
@@ -71,7 +71,15 @@ def test_a_certain_chain_goes_as_deep_as_allowed() -> None:
 def test_the_likeliest_path_goes_first_and_parents_before_children() -> None:
     (tree,) = grown(Split(0.6, 0.3), max_tree_rows=6)
     # 0.6, 0.36, 0.3, 0.216, 0.18 (1 then 2, before 2 then 1: found first), 0.18
-    assert [tokens_of(tree, path) for path in ancestors(tree)] == [(1,), (1, 1), (2,), (1, 1, 1), (1, 2), (2, 1)]
+    assert [tokens_of(tree, path) for path in paths_of(tree)] == [(1,), (1, 1), (2,), (1, 1, 1), (1, 2), (2, 1)]
+
+
+def paths_of(tree: DraftTree) -> list[tuple[int, ...]]:
+    """For each row, the rows of its path, itself last."""
+    paths: list[tuple[int, ...]] = []
+    for row, parent in enumerate(tree.parents):
+        paths.append((*(paths[parent] if parent >= 0 else ()), row))
+    return paths
 
 
 def tokens_of(tree: DraftTree, path: tuple[int, ...]) -> tuple[int, ...]:
@@ -118,7 +126,20 @@ def test_nothing_to_guess_is_an_empty_tree() -> None:
 def test_children_are_the_rows_after_a_row() -> None:
     tree = DraftTree(tuple(Guess(i, 0.5) for i in range(4)), (-1, 0, -1, 0))
     assert (tree.children(-1), tree.children(0), tree.children(3)) == ([0, 2], [1, 3], [])
-    assert list(ancestors(tree)) == [(0,), (0, 1), (2,), (0, 3)]
+    assert branches(tree) == (Branch((), (0, 1)), Branch((), (2,)), Branch((0,), (3,)))
+
+
+def test_every_row_is_in_one_branch_behind_its_path() -> None:
+    tree = DraftTree(tuple(Guess(i, 0.5) for i in range(6)), (-1, 0, 0, 1, 2, 4))
+    assert branches(tree) == (Branch((), (0, 1, 3)), Branch((0,), (2, 4, 5)))
+    assert branches(DraftTree()) == (Branch((), ()),)
+
+
+def test_a_branch_must_pay_for_reading_the_past_again() -> None:
+    curve = CostCurve((CostPoint(2, 10.0), CostPoint(1002, 210.0)))  # a row adds 2% of a step
+    assert 1.6 * 0.02 < 0.05 < 1.6 * 0.02 * (1 + BRANCH_ROWS) < 0.3
+    assert tokens(grown(Split(0.6, 0.05), curve=curve, depth=1)[0]) == [1]
+    assert tokens(grown(Split(0.6, 0.3), curve=curve, depth=1)[0]) == [1, 2]
 
 
 PREDICTORS = st.one_of(
@@ -153,6 +174,6 @@ def test_limits_hold_whatever_is_guessed(
     for tree in trees:
         assert len(tree) <= max_tree_rows
         assert all(parent < row for row, parent in enumerate(tree.parents))
-        assert all(len(path) <= depth for path in ancestors(tree))
-        paths = [tokens_of(tree, path) for path in ancestors(tree)]
+        assert all(len(path) <= depth for path in paths_of(tree))
+        paths = [tokens_of(tree, path) for path in paths_of(tree)]
         assert len(paths) == len(set(paths))
