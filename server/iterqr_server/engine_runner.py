@@ -175,7 +175,7 @@ async def _answer(engine: GenerationEngine, request: RunRequest, prompt: RunProm
             request_id=request_id,
             prompt=prompt.prompt,
             max_new_tokens=request.max_new_tokens,
-            guide=grammar(request.max_rewrites),
+            guide=grammar(request.max_rewrites, prompt.query),
             drafts=expected_texts(RewriteInput(prompt.query, prompt.hints)),
         )
     )

@@ -4,15 +4,19 @@ A regular expression is the guide that every constrained decoder takes (TensorRT
 Python's `re` can check.
 """
 
+import re
+
 FORMAT_VERSION = "v1"
 MAX_LINE_CHARS = 120
+MAX_UNLIKE_CHARS = 64  # of a query that rewrites are kept unlike; the pattern nests as deep, and dialects limit that
 
 
-def grammar(max_rewrites: int) -> str:
+def grammar(max_rewrites: int, query: str = "") -> str:
     r"""Returns the pattern of a well-formed output with 1 to `max_rewrites` rewrites.
 
     It must match the whole output. Lines end in `\n`, except that the last may end with the output. Only constructs
-    common to all regular-expression dialects are used.
+    common to all regular-expression dialects are used. With a query of up to `MAX_UNLIKE_CHARS`, no rewrite may be that
+    query again, whatever its case: a rewrite that changes nothing is of no use.
 
     Raises:
         ValueError: `max_rewrites` is below 1.
@@ -20,5 +24,21 @@ def grammar(max_rewrites: int) -> str:
     if max_rewrites < 1:
         raise ValueError(f"max_rewrites: must be at least 1, got {max_rewrites}")
     value = rf"[^ \n][^\n]{{0,{MAX_LINE_CHARS - 1}}}"
-    more = rf"(\nrw: {value}){{0,{max_rewrites - 1}}}" if max_rewrites > 1 else ""
-    return rf"fix: {value}\nintent: {value}\nmeaning: {value}\nrw: {value}{more}\n?"
+    rewrite = _other_than(query) if 0 < len(query) <= MAX_UNLIKE_CHARS else value
+    more = rf"(\nrw: {rewrite}){{0,{max_rewrites - 1}}}" if max_rewrites > 1 else ""
+    return rf"fix: {value}\nintent: {value}\nmeaning: {value}\nrw: {rewrite}{more}\n?"
+
+
+def _other_than(query: str) -> str:
+    r"""Returns the pattern of values other than `query`: they part from it at some character, stop short, or go on.
+
+    At each character: one that differs and then anything, or the same and so on.
+    """
+    rest = rf"[^\n]{{0,{MAX_LINE_CHARS - 1}}}"
+    pattern = rf" *[^ \n]{rest}"  # the whole query, and then something
+    for place, character in reversed(list(enumerate(query))):
+        same = "".join(sorted({character, *(c for c in (character.lower(), character.upper()) if len(c) == 1)}))
+        escaped = re.sub(r"([\\\]\[^-])", r"\\\1", same)
+        differs = rf"[^{escaped}\n{' ' if place == 0 else ''}]{rest}"
+        pattern = rf"({differs}|[{escaped}]{pattern})" + ("?" if place else "")
+    return pattern

@@ -277,7 +277,7 @@ class RewriteService:
             prompt=render(self._template, source),
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
-            guide=grammar(progress.key.max_rewrites),
+            guide=grammar(progress.key.max_rewrites, progress.key.query),
             deadline=progress.deadline,
             drafts=expected_texts(source),
         )

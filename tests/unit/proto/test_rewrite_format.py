@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from iterqr_proto.rewrite_format import (
     Field,
@@ -19,6 +19,7 @@ from iterqr_proto.rewrite_format import (
     parse,
     render,
 )
+from iterqr_proto.rewrite_format.grammar import MAX_LINE_CHARS, MAX_UNLIKE_CHARS
 from iterqr_proto.rewrite_format.prompt import answer
 
 TEMPLATE = load_template()
@@ -104,3 +105,30 @@ def test_bad_template_names_the_key(tmp_path: Path, text: str, message: str) -> 
     path.write_text(text, "utf-8")
     with pytest.raises(TemplateError, match=message):
         load_template(path)
+
+
+def with_rewrites(*rewrites: str) -> str:
+    return "fix: a\nintent: b\nmeaning: c" + "".join(f"\nrw: {rewrite}" for rewrite in rewrites)
+
+
+@pytest.mark.parametrize(
+    "query", ["shwarma staton", "a-b]c^[d\\e .*+?(){}|$/", "شاورما دجاج", "ß ﬁ", "x", "x" * MAX_UNLIKE_CHARS]
+)
+def test_no_rewrite_is_the_query_again(query: str) -> None:
+    pattern = grammar(3, query)
+    assert re.fullmatch(pattern, with_rewrites("pho", f"{query} soup"[-MAX_LINE_CHARS:], "spring rolls"))
+    for again in (query, f"{query}  "):
+        assert not re.fullmatch(pattern, with_rewrites(again))
+        assert not re.fullmatch(pattern, with_rewrites("pho", again))
+    assert not re.fullmatch(grammar(3, "Pad Thai"), with_rewrites("pad thai"))
+
+
+@given(st.text(VISIBLE, min_size=1, max_size=8), st.text(VISIBLE, min_size=1, max_size=8))
+def test_every_other_value_may_be_a_rewrite(query: str, value: str) -> None:
+    query, value = clean_text(query), clean_text(value)
+    assume(query and value and query.lower() != value.lower() and query.upper() != value.upper())
+    assert re.fullmatch(grammar(1, query), with_rewrites(value))
+
+
+def test_a_long_query_leaves_rewrites_free() -> None:
+    assert grammar(3, "x" * (MAX_UNLIKE_CHARS + 1)) == grammar(3)
