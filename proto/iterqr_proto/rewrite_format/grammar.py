@@ -8,7 +8,7 @@ import re
 
 FORMAT_VERSION = "v1"
 MAX_LINE_CHARS = 120
-MAX_UNLIKE_CHARS = 64  # of a query that rewrites are kept unlike; the pattern nests as deep, and dialects limit that
+MAX_UNLIKE_CHARS = 48  # of a query that rewrites are kept unlike; the pattern nests as deep, and dialects limit that
 
 
 def grammar(max_rewrites: int, query: str = "") -> str:

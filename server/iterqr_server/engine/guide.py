@@ -60,7 +60,8 @@ class RegexGuides:
     def _compile(self, pattern: str) -> LLMatcher:
         matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_regex(pattern))
         if matcher.is_error():
-            raise ValueError(f"guide: {matcher.get_error()}")
+            # The decoder's own words would repeat the pattern, which may hold a user's text.
+            raise ValueError(f"guide: is no regular expression that the decoder takes ({len(pattern)} characters)")
         return matcher
 
 

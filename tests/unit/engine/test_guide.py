@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from iterqr_proto.rewrite_format import grammar, parse
+from iterqr_proto.rewrite_format.grammar import MAX_UNLIKE_CHARS
 from iterqr_server.engine.guide import Guide, RegexGuides
 from iterqr_server.engine.sampler import greedy
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -97,3 +98,16 @@ def test_a_pattern_that_is_none_is_refused() -> None:
 def test_special_tokens_are_not_text() -> None:
     assert json.loads(TOKENIZER.to_str())["added_tokens"]
     assert END not in next_characters(after("", ".*x"))
+
+
+@pytest.mark.parametrize("character", ["a", "é", "辣", "-", "]", "\\", "^"])
+def test_the_longest_query_that_rewrites_are_kept_unlike_compiles(character: str) -> None:
+    guide = after("fix: a\nintent: b\nmeaning: c\nrw: ", grammar(3, character * MAX_UNLIKE_CHARS))
+    assert "z" in next_characters(guide)
+    again = after("fix: a\nintent: b\nmeaning: c\nrw: d", grammar(3, "d"))
+    assert END not in next_characters(again)
+
+
+def test_an_error_does_not_repeat_the_pattern() -> None:
+    with pytest.raises(ValueError, match=r"^guide: is no regular expression that the decoder takes \(7 characters\)$"):
+        GUIDES.open("(secret")
