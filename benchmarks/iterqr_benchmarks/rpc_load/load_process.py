@@ -31,6 +31,7 @@ from iterqr_benchmarks.rpc_load.samples import OK, Call, write_calls
 
 _METHOD = "RewriteQuery"
 _GRACE_S = 5.0
+_PAUSE_S = 0.5
 
 
 class _Caller:
@@ -47,8 +48,8 @@ class _Caller:
         channel = grpc.insecure_channel(phase.address, options=[("grpc.enable_http_proxy", 0)])
         self._service = pb_grpc.QueryRewriteServiceStub(channel)
 
-    def call(self) -> None:
-        """Makes one call and waits for its end."""
+    def call(self) -> str:
+        """Makes one call, waits for its end and returns its gRPC status."""
         repeated = self.random.random() < self.phase.repeated_share
         query = next(self._repeated) if repeated else next(self._fresh)
         began = time.perf_counter()
@@ -70,6 +71,7 @@ class _Caller:
             exception=failure,
             context={},
         )
+        return code
 
 
 def run(phase: Phase) -> list[Call]:
@@ -84,8 +86,9 @@ def run(phase: Phase) -> list[Call]:
 
         @task
         def rewrite(self) -> None:
-            """Makes one call."""
-            caller.call()
+            """Makes one call; after a refusal it waits a while, as a client that heeds the retry hint."""
+            if caller.call() != OK:
+                gevent.sleep(_PAUSE_S)
 
     class OpenLoop(User):
         """Begins calls at the times of a Poisson process, without waiting for their ends."""

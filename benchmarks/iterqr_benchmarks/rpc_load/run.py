@@ -30,7 +30,7 @@ from iterqr_benchmarks.report.json_file import write_whole
 from iterqr_benchmarks.report.machine import this_machine, versions
 from iterqr_benchmarks.rpc_load.phase import Phase, write_phase
 from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json, load_table
-from iterqr_benchmarks.rpc_load.samples import Call, load_numbers, memory_numbers, read_calls
+from iterqr_benchmarks.rpc_load.samples import Call, capacity_per_s, load_numbers, memory_numbers, read_calls
 from iterqr_benchmarks.stack.lifecycle import free_port
 from iterqr_benchmarks.stack.server_process import last_lines, start_server, stop_server, write_config
 from iterqr_benchmarks.stack.settings import SEED
@@ -91,8 +91,8 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
                 queries.fresh(int(_MOST_REPLIES_PER_S * options.capacity_s)), SEED,
             )  # fmt: skip
             closed = _phase(phase, options, "closed", pid)
-            work.result = f"{closed.numbers.goodput_per_s:.2f} useful replies/s from {options.users} callers"
-        capacity = closed.numbers.goodput_per_s
+            capacity = capacity_per_s(closed.calls, options.capacity_s, options.deadline_ms, options.repeated_share)
+            work.result = f"{capacity:.2f} calls/s of the mix keep the server busy"
         if not capacity:
             raise LoadError(f"no useful reply within {options.deadline_ms} ms; the calls ended: {closed.numbers.codes}")
         with step(steps, "load, open loop") as work:
@@ -110,6 +110,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
         settings={
             "endpoint": options.endpoint or "own server, hints off",
             "model": options.model,
+            "capacity_per_s": capacity,
             "users": options.users,
             "load": options.load,
             "repeated_share": options.repeated_share,

@@ -74,6 +74,18 @@ def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, l
     )
 
 
+def capacity_per_s(calls: Sequence[Call], duration_s: float, deadline_ms: float, repeated_share: float) -> float:
+    """Returns the arrivals a second, of which `repeated_share` repeat a query, that keep the server just busy.
+
+    Only new queries cost generation. In a closed loop the answers from the cache and the rejections come back at once
+    and are followed by the next calls, so that the loop's own rate says little.
+    """
+    fresh = [call for call in calls if call.code == OK and call.rewrites and call.latency_ms <= deadline_ms]
+    if repeated_share < 1:
+        fresh = [call for call in fresh if not call.repeated]
+    return len(fresh) / duration_s / ((1 - repeated_share) or 1)
+
+
 def latency_numbers(calls: Sequence[Call]) -> LatencyNumbers:
     """Returns the percentiles of some calls."""
     values = [call.latency_ms for call in calls]

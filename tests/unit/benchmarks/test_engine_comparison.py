@@ -149,9 +149,9 @@ def test_summary_counts_all_answers_and_the_whole_time() -> None:
 
 
 def test_engines_take_turns_in_going_first() -> None:
-    engines: list[Any] = ["a", "b", "c"]
-    assert [rotated(engines, number)[0] for number in range(4)] == ["a", "b", "c", "a"]
-    assert sorted(rotated(engines, 2)) == engines
+    engines = [EngineProcess(name, [], {}, Path("log")) for name in ("a", "b", "c")]
+    assert [rotated(engines, number)[0].name for number in range(4)] == ["a", "b", "c", "a"]
+    assert [engine.name for engine in rotated(engines, 2)] == ["c", "a", "b"]
 
 
 def test_each_concurrency_has_prompts_of_its_own() -> None:

@@ -9,7 +9,14 @@ import pytest
 from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.rpc_load.phase import Phase, read_phase, write_phase
 from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json
-from iterqr_benchmarks.rpc_load.samples import Call, load_numbers, memory_numbers, read_calls, write_calls
+from iterqr_benchmarks.rpc_load.samples import (
+    Call,
+    capacity_per_s,
+    load_numbers,
+    memory_numbers,
+    read_calls,
+    write_calls,
+)
 
 CALLS = [
     Call(0.0, 100.0, "OK", 3, repeated=False),
@@ -30,6 +37,12 @@ def test_goodput_counts_replies_with_rewrites_in_time() -> None:
     assert numbers.rejected.p50_ms == 5.0
     assert numbers.late == 1
     assert numbers.largest_lateness_ms == pytest.approx(300)
+
+
+def test_capacity_is_told_by_what_had_to_be_generated() -> None:
+    answered = [Call(0.0, 100.0, "OK", 3, repeated=number % 10 > 0) for number in range(100)]  # ten new ones
+    assert capacity_per_s([*answered, *CALLS[2:]], 5.0, 1_000, repeated_share=0.5) == 4.0
+    assert capacity_per_s(answered, 5.0, 1_000, repeated_share=1.0) == 20.0
 
 
 def test_memory_grows_from_the_end_of_the_warm_up() -> None:

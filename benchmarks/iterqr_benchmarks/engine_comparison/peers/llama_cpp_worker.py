@@ -33,7 +33,7 @@ _PIECE_BYTES = 256
 _WARNING, _ERROR = 3, 4  # of ggml_log_level
 
 
-@llama_cpp.llama_log_callback
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
 def _log_warnings(level: int, text: bytes, _data: object) -> None:
     if level in (_WARNING, _ERROR):  # all else is written at every step, which costs time
         sys.stderr.write(text.decode("utf-8", errors="replace"))
