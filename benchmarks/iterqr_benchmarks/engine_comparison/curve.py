@@ -23,7 +23,7 @@ from iterqr_benchmarks.catalog import build_catalog
 from iterqr_benchmarks.engine_comparison.engines import OURS, EngineOptions
 from iterqr_benchmarks.engine_comparison.prompt_set import load_prompts
 from iterqr_benchmarks.engine_comparison.rendering import packed_prompt, prompted_query, worker_prompt
-from iterqr_benchmarks.engine_comparison.results import percentile
+from iterqr_benchmarks.engine_comparison.results import mean, percentile
 from iterqr_benchmarks.engine_comparison.run import MAX_NEW_TOKENS, MAX_REWRITES, open_engines
 from iterqr_benchmarks.engine_comparison.worker_process import EngineProcess, RunResult
 from iterqr_benchmarks.report.json_file import write_whole
@@ -48,6 +48,7 @@ class CurvePoint:
     p50_s: float
     p99_s: float
     first_token_p50_s: float
+    output_tokens: float
     queries_per_s: float
 
 
@@ -165,6 +166,7 @@ class _Counted:
             p50_s=percentile(latencies, 50),
             p99_s=percentile(latencies, 99),
             first_token_p50_s=percentile([answer.first_s for answer in result.answers], 50),
+            output_tokens=mean(answer.tokens for answer in result.answers),
             queries_per_s=len(prompts) / result.wall_s,
         )
 
@@ -176,7 +178,16 @@ def _tables(points: Mapping[str, Sequence[CurvePoint]]) -> Group:
     tables = []
     for title, line in points.items():
         table = Table(title=title.replace("_", " "))
-        for name in ("at a time", "prompt tokens", "queries", "p50 s", "p99 s", "first token p50 s", "queries/s"):
+        for name in (
+            "at a time",
+            "prompt tokens",
+            "queries",
+            "p50 s",
+            "p99 s",
+            "first token p50 s",
+            "output tokens",
+            "queries/s",
+        ):
             table.add_column(name, justify="right")
         for point in line:
             table.add_row(
@@ -186,6 +197,7 @@ def _tables(points: Mapping[str, Sequence[CurvePoint]]) -> Group:
                 f"{point.p50_s:.2f}",
                 f"{point.p99_s:.2f}",
                 f"{point.first_token_p50_s:.2f}",
+                f"{point.output_tokens:.0f}",
                 f"{point.queries_per_s:.2f}",
             )
         tables.append(table)
