@@ -91,7 +91,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
                 queries.fresh(int(_MOST_REPLIES_PER_S * options.capacity_s)), SEED,
             )  # fmt: skip
             closed = _phase(phase, options, "closed", pid)
-            capacity = capacity_per_s(closed.calls, options.capacity_s, options.deadline_ms, options.repeated_share)
+            capacity = capacity_per_s(closed.calls, options.capacity_s, options.repeated_share)
             work.result = f"{capacity:.2f} calls/s of the mix keep the server busy"
         if not capacity:
             raise LoadError(f"no useful reply within {options.deadline_ms} ms; the calls ended: {closed.numbers.codes}")

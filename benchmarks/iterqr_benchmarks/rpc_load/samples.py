@@ -38,7 +38,7 @@ class LatencyNumbers:
 
 @dataclass(frozen=True, slots=True)
 class LoadNumbers:
-    """One phase. `goodput_per_s`: replies with rewrites within the deadline, a second.
+    """One phase. `goodput_per_s`: replies with rewrites a second; gRPC lets none through after the deadline.
 
     `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended.
     """
@@ -58,7 +58,7 @@ class LoadNumbers:
 def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, late_allowance_ms: float) -> LoadNumbers:
     """Returns the numbers of a phase that took `duration_s`."""
     served = [call for call in calls if call.code == OK]
-    good = [call for call in served if call.rewrites and call.latency_ms <= deadline_ms]
+    good = [call for call in served if call.rewrites]
     lateness = [call.latency_ms - deadline_ms for call in calls]
     return LoadNumbers(
         duration_s=duration_s,
@@ -74,13 +74,13 @@ def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, l
     )
 
 
-def capacity_per_s(calls: Sequence[Call], duration_s: float, deadline_ms: float, repeated_share: float) -> float:
+def capacity_per_s(calls: Sequence[Call], duration_s: float, repeated_share: float) -> float:
     """Returns the arrivals a second, of which `repeated_share` repeat a query, that keep the server just busy.
 
     Only new queries cost generation. In a closed loop the answers from the cache and the rejections come back at once
     and are followed by the next calls, so that the loop's own rate says little.
     """
-    fresh = [call for call in calls if call.code == OK and call.rewrites and call.latency_ms <= deadline_ms]
+    fresh = [call for call in calls if call.code == OK and call.rewrites]
     if repeated_share < 1:
         fresh = [call for call in fresh if not call.repeated]
     return len(fresh) / duration_s / ((1 - repeated_share) or 1)

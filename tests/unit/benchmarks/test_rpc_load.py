@@ -41,8 +41,8 @@ def test_goodput_counts_replies_with_rewrites_in_time() -> None:
 
 def test_capacity_is_told_by_what_had_to_be_generated() -> None:
     answered = [Call(0.0, 100.0, "OK", 3, repeated=number % 10 > 0) for number in range(100)]  # ten new ones
-    assert capacity_per_s([*answered, *CALLS[2:]], 5.0, 1_000, repeated_share=0.5) == 4.0
-    assert capacity_per_s(answered, 5.0, 1_000, repeated_share=1.0) == 20.0
+    assert capacity_per_s([*answered, *CALLS[2:]], 5.0, repeated_share=0.5) == 4.0
+    assert capacity_per_s(answered, 5.0, repeated_share=1.0) == 20.0
 
 
 def test_memory_grows_from_the_end_of_the_warm_up() -> None:
