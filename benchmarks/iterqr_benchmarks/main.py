@@ -15,13 +15,14 @@ from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
 from iterqr_benchmarks.engine_comparison.curve import CurveOptions, run_curve
-from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions, usable_cores
+from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions
 from iterqr_benchmarks.engine_comparison.exactness import ExactnessOptions, exactness_table, run_exactness
 from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries.load import QuerySetName
+from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings

@@ -26,11 +26,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TextIO
 
-from iterqr_proto.rewrite_format import Field, LineParser, Prompt, RewriteInput, Segment, Template, grammar, render
+from iterqr_proto.rewrite_format import Field, LineParser, Prompt, RewriteInput, Segment, Template, render
 
 from iterqr_server.engine.errors import EngineError
-from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
-from iterqr_server.rewrite.drafts import expected_texts
+from iterqr_server.engine.interface import FinishReason, GenerationEngine
+from iterqr_server.rewrite.generation_request import generation_request
 
 _WARM_UP_QUERY = "warm up"
 _PARTS = ("prefix", "suffix")
@@ -171,12 +171,12 @@ async def _answer(engine: GenerationEngine, request: RunRequest, prompt: RunProm
     token_ids: list[int] = []
     logprobs: list[float] = []
     stream = engine.submit(
-        GenerationRequest(
-            request_id=request_id,
-            prompt=prompt.prompt,
+        generation_request(
+            request_id,
+            RewriteInput(prompt.query, prompt.hints),
+            prompt.prompt,
+            max_rewrites=request.max_rewrites,
             max_new_tokens=request.max_new_tokens,
-            guide=grammar(request.max_rewrites, prompt.query),
-            drafts=expected_texts(RewriteInput(prompt.query, prompt.hints)),
         )
     )
     try:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from iterqr_dev_node.cache import cache_folder
+
 from iterqr_benchmarks.engine_comparison.peer_environment import (
     PeerEnvironment,
     PeerUnavailableError,
-    cache_folder,
     ensure_environment,
     ensure_onnxruntime_genai_model,
     ensure_q4_0,
@@ -49,11 +50,6 @@ class EngineOptions:
     uv: Path | None
     may_compile: bool = True
     flags: tuple[str, ...] = ()
-
-
-def usable_cores() -> int:
-    """Cores this process may use, where the system tells; else those there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def prepare_engine(name: str, options: EngineOptions, built_model: Path, logs: Path) -> EngineProcess:

@@ -8,11 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from iterqr_dev_node.cache import build_once, cache_folder
 
 from iterqr_benchmarks.errors import BenchmarkError
 
@@ -49,12 +49,6 @@ class PeerEnvironment:
     def command(self, module: str, *arguments: str) -> list[str]:
         """The command line that runs a module of `peers/`."""
         return [str(self.python), "-m", f"{_MODULE}.{module}", *arguments]
-
-
-def cache_folder() -> Path:
-    """`ITERQR_CACHE`, else `~/.cache/iterqr`."""
-    given = os.environ.get("ITERQR_CACHE")
-    return Path(given).expanduser().resolve() if given else Path.home() / ".cache" / "iterqr"
 
 
 def find_uv(given: Path | None) -> Path:
@@ -94,7 +88,7 @@ def ensure_environment(peer: str, uv: Path, log: Path) -> PeerEnvironment:
         sync = ["pip", "sync", "--quiet", "--require-hashes", "--python", str(folder / "bin" / "python")]
         _call([str(uv), *sync, str(_requirements(peer))], environ, log, peer)
 
-    _make_once(environment.folder, install)
+    build_once(environment.folder, install)
     return environment
 
 
@@ -109,7 +103,7 @@ def ensure_q4_0(environment: PeerEnvironment, source: Path, log: Path) -> Path:
         command = environment.command("q4_0", str(source), str(folder / "model.gguf"))
         _call(command, environment.environ, log, environment.peer)
 
-    return _make_once(_model_folder(source, "q4_0"), make) / "model.gguf"
+    return build_once(_model_folder(source, "q4_0"), make) / "model.gguf"
 
 
 def ensure_onnxruntime_genai_model(environment: PeerEnvironment, source: Path, log: Path) -> Path:
@@ -123,7 +117,7 @@ def ensure_onnxruntime_genai_model(environment: PeerEnvironment, source: Path, l
         command = environment.command("onnxruntime_genai_model", str(source), str(folder))
         _call(command, environment.environ, log, environment.peer)
 
-    return _make_once(_model_folder(source, "onnxruntime_genai_model"), make)
+    return build_once(_model_folder(source, "onnxruntime_genai_model"), make)
 
 
 def _requirements(peer: str) -> Path:
@@ -137,23 +131,6 @@ def _model_folder(source: Path, maker: str) -> Path:
         while data := file.read(_READ_BYTES):
             digest.update(data)
     return cache_folder() / "peers" / "models" / f"{maker}-{digest.hexdigest()[:_KEY_DIGITS]}"
-
-
-def _make_once(target: Path, make: Callable[[Path], None]) -> Path:
-    """Returns `target`, made by `make` if it is not there: whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.parent / f".{target.name}.lock"):
-        if target.is_dir():
-            return target
-        partial = target.parent / f".{target.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        try:
-            make(partial)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return target
 
 
 def _call(command: Sequence[str], environ: Mapping[str, str], log: Path, peer: str) -> None:

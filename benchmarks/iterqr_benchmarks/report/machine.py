@@ -26,11 +26,16 @@ def this_machine() -> Machine:
     """Describes the computer this runs on."""
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         memory_gib=_memory_gib(),
         system=f"{platform.system()} {platform.release()} ({platform.machine()})",
         python=platform.python_version(),
     )
+
+
+def usable_cores() -> int:
+    """Cores this process may use, where the system tells; else those there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions(opensearch_version: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, grammar, render
+from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, render
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
@@ -25,11 +25,11 @@ from iterqr_server.engine.errors import (
     EngineOverloadedError,
     QueueFullError,
 )
-from iterqr_server.engine.interface import FinishReason, GenerationEngine, GenerationRequest
+from iterqr_server.engine.interface import FinishReason, GenerationEngine
 from iterqr_server.hints.interface import Hints, HintSource
-from iterqr_server.rewrite.drafts import expected_texts
 from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
 from iterqr_server.rewrite.generation_progress import GenerationProgress
+from iterqr_server.rewrite.generation_request import generation_request
 from iterqr_server.rewrite.normalize import normalize_query
 from iterqr_server.rewrite.output_builder import Output
 from iterqr_server.rewrite.result_cache import CachedResult, CacheKey, ResultCache
@@ -272,14 +272,14 @@ class RewriteService:
     async def _run_engine(self, progress: GenerationProgress, source: RewriteInput, call: RewriteCall) -> None:
         loop = asyncio.get_running_loop()
         engine = self.ready_engine()
-        request = GenerationRequest(
-            request_id=f"rewrite-{next(self._request_numbers)}",
-            prompt=render(self._template, source),
+        request = generation_request(
+            f"rewrite-{next(self._request_numbers)}",
+            source,
+            render(self._template, source),
+            max_rewrites=progress.key.max_rewrites,
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
-            guide=grammar(progress.key.max_rewrites, progress.key.query),
             deadline=progress.deadline,
-            drafts=expected_texts(source),
         )
         progress.submitted(loop.time())
         stream = engine.submit(request)

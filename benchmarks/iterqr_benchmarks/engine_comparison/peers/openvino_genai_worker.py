@@ -33,7 +33,6 @@ class _Running:
     began: float
     first_s: float = 0.0
     ids: list[int] = field(default_factory=list)
-    text: str = ""
 
 
 class OpenVinoEngine:
