@@ -16,9 +16,9 @@ from rich.table import Table
 from iterqr_benchmarks.report.json_file import plain_data
 from iterqr_benchmarks.report.lines_plot import lines_plot
 from iterqr_benchmarks.report.machine import Machine
-from iterqr_benchmarks.rpc_load.samples import REJECTED, Call, LatencyNumbers, LoadNumbers, MemoryNumbers
+from iterqr_benchmarks.rpc_load.samples import EARLY_SHARE, REJECTED, Call, LatencyNumbers, LoadNumbers, MemoryNumbers
 
-SCHEMA = "iterqr-rpc-load/v1"
+SCHEMA = "iterqr-rpc-load/v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ def rows(report: LoadReport) -> list[tuple[str, list[str]]]:
     def latency(numbers: LatencyNumbers) -> str:
         return f"{numbers.p50_ms:,.0f} / {numbers.p95_ms:,.0f} / {numbers.p99_ms:,.0f}" if numbers.calls else "-"
 
+    def largest(numbers: LatencyNumbers) -> str:
+        return f"{numbers.max_ms:,.0f}" if numbers.calls else "-"
+
     shown = [
         ("calls/s offered", [f"{each.numbers.offered_per_s:.2f}" for each in phases]),
         ("useful replies/s (goodput)", [f"{each.numbers.goodput_per_s:.2f}" for each in phases]),
@@ -73,14 +76,19 @@ def rows(report: LoadReport) -> list[tuple[str, list[str]]]:
         ("  of repeated queries", [latency(each.numbers.served_repeated) for each in phases]),
         ("rejected", [f"{each.numbers.codes.get(REJECTED, 0)}" for each in phases]),
         ("  after ms: p50 / p95 / p99", [latency(each.numbers.rejected) for each in phases]),
+        ("  the latest, ms", [largest(each.numbers.rejected) for each in phases]),
+        (f"  after {EARLY_SHARE:.0%} of the deadline", [f"{each.numbers.rejected_late}" for each in phases]),
         ("late beyond the allowance", [f"{each.numbers.late}" for each in phases]),
         ("largest lateness ms", [f"{each.numbers.largest_lateness_ms:,.0f}" for each in phases]),
+        ("calls began late by ms: p50 / p95 / p99", [latency(each.numbers.began_late) for each in phases]),
+        ("load maker's CPU ms a call", [f"{each.numbers.maker_cpu_ms_per_call:.2f}" for each in phases]),
         ("all codes", [", ".join(f"{code} {n}" for code, n in each.numbers.codes.items()) for each in phases]),
     ]
     if any(each.memory for each in phases):
         memory = [each.memory for each in phases]
         shown.append(("server MiB after warm-up", [f"{m.after_warm_up_mib:,.0f}" if m else "-" for m in memory]))
         shown.append(("  growth until the end", [f"{m.growth_mib:+,.1f}" if m else "-" for m in memory]))
+        shown.append(("  of it in the second half", [f"{m.late_growth_mib:+,.1f}" if m else "-" for m in memory]))
     return shown
 
 

@@ -30,7 +30,7 @@ from iterqr_benchmarks.report.json_file import write_whole
 from iterqr_benchmarks.report.machine import this_machine, versions
 from iterqr_benchmarks.rpc_load.phase import Phase, write_phase
 from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json, load_table
-from iterqr_benchmarks.rpc_load.samples import Call, capacity_per_s, load_numbers, memory_numbers, read_calls
+from iterqr_benchmarks.rpc_load.samples import Load, capacity_per_s, load_numbers, memory_numbers, read_load
 from iterqr_benchmarks.stack.lifecycle import free_port
 from iterqr_benchmarks.stack.server_process import last_lines, start_server, stop_server, write_config
 from iterqr_benchmarks.stack.settings import SEED
@@ -189,9 +189,9 @@ def _ask_once(address: str, queries: Sequence[str]) -> None:
 
 def _phase(phase: Phase, options: LoadOptions, name: str, pid: int | None) -> PhaseReport:
     memory: list[tuple[float, float]] = []
-    calls = _make_load(phase, options.folder, name, _memory_reader(pid, memory))
-    numbers = load_numbers(calls, phase.duration_s, options.deadline_ms, options.late_allowance_ms)
-    return PhaseReport(numbers, memory_numbers(memory, phase.duration_s * _WARM_UP_SHARE), tuple(memory), tuple(calls))
+    load = _make_load(phase, options.folder, name, _memory_reader(pid, memory))
+    numbers = load_numbers(load, phase.duration_s, options.deadline_ms, options.late_allowance_ms)
+    return PhaseReport(numbers, memory_numbers(memory, phase.duration_s * _WARM_UP_SHARE), tuple(memory), load.calls)
 
 
 def _memory_reader(pid: int | None, readings: list[tuple[float, float]]) -> Callable[[float], None]:
@@ -204,12 +204,10 @@ def _memory_reader(pid: int | None, readings: list[tuple[float, float]]) -> Call
     return read
 
 
-def _make_load(
-    phase: Phase, folder: Path, name: str, on_tick: Callable[[float], None] = lambda _at_s: None
-) -> list[Call]:
-    phase_file, calls_file, log = (folder / f"{name}{suffix}" for suffix in (".phase.json", ".calls.jsonl", ".log"))
+def _make_load(phase: Phase, folder: Path, name: str, on_tick: Callable[[float], None] = lambda _at_s: None) -> Load:
+    phase_file, load_file, log = (folder / f"{name}{suffix}" for suffix in (".phase.json", ".load.json", ".log"))
     write_phase(phase_file, phase)
-    command = [sys.executable, "-m", "iterqr_benchmarks.rpc_load.load_process", str(phase_file), str(calls_file)]
+    command = [sys.executable, "-m", "iterqr_benchmarks.rpc_load.load_process", str(phase_file), str(load_file)]
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     began = time.monotonic()
@@ -228,7 +226,7 @@ def _make_load(
             process.wait()
     if status:
         raise LoadError(f"the load failed (exit {status})\n{last_lines(log)}")
-    calls = read_calls(calls_file)
+    load = read_load(load_file)
     phase_file.unlink()
-    calls_file.unlink()  # its content is in the report
-    return calls
+    load_file.unlink()  # its content is in the report
+    return load

@@ -7,22 +7,36 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 from iterqr_benchmarks.engine_comparison.results import percentile
 
 OK = "OK"
 REJECTED = "RESOURCE_EXHAUSTED"
+EARLY_SHARE = 0.1
+"""Of the deadline: a rejection within it leaves the caller nearly all of its time to do without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `started_s` since the phase began; `code`: gRPC status; `repeated`: its query had been asked before."""
+    """One call. `started_s` since the phase began; `code`: gRPC status; `repeated`: its query had been asked before;
+    `delayed_ms`: how much after its time the load maker began it, which is no part of the latency.
+    """  # fmt: skip
 
     started_s: float
     latency_ms: float
     code: str
     rewrites: int
     repeated: bool
+    delayed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What was made of a phase. `cpu_s`: processor time of the process that made it, which the server did not have."""
+
+    calls: tuple[Call, ...]
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +54,9 @@ class LatencyNumbers:
 class LoadNumbers:
     """One phase. `goodput_per_s`: replies with rewrites a second; gRPC lets none through after the deadline.
 
-    `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended.
+    `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended. `rejected_late`:
+    rejections that were not early. `began_late`: how much after their time calls began; with `maker_cpu_ms_per_call` it
+    tells whether the load was the one that was wanted.
     """
 
     duration_s: float
@@ -51,14 +67,19 @@ class LoadNumbers:
     served_repeated: LatencyNumbers
     served_fresh: LatencyNumbers
     rejected: LatencyNumbers
+    rejected_late: int
     late: int
     largest_lateness_ms: float
+    began_late: LatencyNumbers
+    maker_cpu_ms_per_call: float
 
 
-def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, late_allowance_ms: float) -> LoadNumbers:
+def load_numbers(load: Load, duration_s: float, deadline_ms: float, late_allowance_ms: float) -> LoadNumbers:
     """Returns the numbers of a phase that took `duration_s`."""
+    calls = load.calls
     served = [call for call in calls if call.code == OK]
     good = [call for call in served if call.rewrites]
+    rejected = [call for call in calls if call.code == REJECTED]
     lateness = [call.latency_ms - deadline_ms for call in calls]
     return LoadNumbers(
         duration_s=duration_s,
@@ -68,9 +89,12 @@ def load_numbers(calls: Sequence[Call], duration_s: float, deadline_ms: float, l
         served=latency_numbers(served),
         served_repeated=latency_numbers([call for call in served if call.repeated]),
         served_fresh=latency_numbers([call for call in served if not call.repeated]),
-        rejected=latency_numbers([call for call in calls if call.code == REJECTED]),
+        rejected=latency_numbers(rejected),
+        rejected_late=sum(call.latency_ms > EARLY_SHARE * deadline_ms for call in rejected),
         late=sum(value > late_allowance_ms for value in lateness),
         largest_lateness_ms=max([0.0, *lateness]),
+        began_late=_distribution([call.delayed_ms for call in calls]),
+        maker_cpu_ms_per_call=load.cpu_s * 1000 / len(calls) if calls else 0.0,
     )
 
 
@@ -88,15 +112,19 @@ def capacity_per_s(calls: Sequence[Call], duration_s: float, repeated_share: flo
 
 def latency_numbers(calls: Sequence[Call]) -> LatencyNumbers:
     """Returns the percentiles of some calls."""
-    values = [call.latency_ms for call in calls]
-    return LatencyNumbers(len(values), *(percentile(values, percent) for percent in (50, 95, 99, 100)))
+    return _distribution([call.latency_ms for call in calls])
+
+
+def _distribution(values_ms: Sequence[float]) -> LatencyNumbers:
+    return LatencyNumbers(len(values_ms), *(percentile(values_ms, percent) for percent in (50, 95, 99, 100)))
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryNumbers:
-    """The server's resident memory in MiB: at the end of the warm-up, at the end, and the most."""
+    """The server's resident memory in MiB: at the end of the warm-up, halfway from there, at the end, and the most."""
 
     after_warm_up_mib: float
+    halfway_mib: float
     at_end_mib: float
     peak_mib: float
 
@@ -105,21 +133,29 @@ class MemoryNumbers:
         """How much more there was at the end than after the warm-up."""
         return self.at_end_mib - self.after_warm_up_mib
 
+    @property
+    def late_growth_mib(self) -> float:
+        """How much of it came in the second half, in which a leak goes on and a cache that fills does not."""
+        return self.at_end_mib - self.halfway_mib
+
 
 def memory_numbers(readings: Sequence[tuple[float, float]], warm_up_s: float) -> MemoryNumbers | None:
     """Returns the numbers of readings (seconds, MiB) in order of time; None without any after `warm_up_s`."""
     warm = [mib for at_s, mib in readings if at_s >= warm_up_s]
     if not warm:
         return None
-    tail = max(1, len(warm) // 10)  # single readings are noisy: the mean of the first and of the last tenth
-    return MemoryNumbers(sum(warm[:tail]) / tail, sum(warm[-tail:]) / tail, max(mib for _, mib in readings))
+    tail = max(1, len(warm) // 10)  # single readings are noisy: means of a tenth
+    half = len(warm) // 2
+    peak = max(mib for _, mib in readings)
+    return MemoryNumbers(fmean(warm[:tail]), fmean(warm[half : half + tail]), fmean(warm[-tail:]), peak)
 
 
-def write_calls(file: Path, calls: Sequence[Call]) -> None:
-    """Writes calls, one a line."""
-    file.write_text("".join(json.dumps(asdict(call)) + "\n" for call in calls), encoding="utf-8")
+def write_load(file: Path, load: Load) -> None:
+    """Writes a load for `read_load`."""
+    file.write_text(json.dumps(asdict(load)), encoding="utf-8")
 
 
-def read_calls(file: Path) -> list[Call]:
-    """Reads what `write_calls` wrote."""
-    return [Call(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+def read_load(file: Path) -> Load:
+    """Reads what `write_load` wrote."""
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    return Load(tuple(Call(**call) for call in fields["calls"]), fields["cpu_s"])
