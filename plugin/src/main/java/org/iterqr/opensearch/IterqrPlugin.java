@@ -7,6 +7,8 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.observe.SearchObserver;
+import org.iterqr.opensearch.observe.SearchObservers;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.processor.QueryRewriteProcessor;
 import org.iterqr.opensearch.processor.RewriteChannelProcessor;
@@ -45,6 +47,8 @@ import org.opensearch.watcher.ResourceWatcherService;
 public final class IterqrPlugin extends Plugin
     implements ActionPlugin, SearchPlugin, SearchPipelinePlugin {
   private final OutcomeCounters counters = new OutcomeCounters();
+  private final SearchObserver observer =
+      new SearchObservers(List.of(search -> counters.count(search.summary().outcome())));
   private volatile ChannelServices services;
   private volatile RewriteClient client;
 
@@ -92,7 +96,7 @@ public final class IterqrPlugin extends Plugin
       Parameters parameters) {
     return Map.of(
         RewriteChannelProcessor.TYPE,
-        new RewriteChannelProcessor.Factory(() -> services, counters));
+        new RewriteChannelProcessor.Factory(() -> services, observer));
   }
 
   @Override

@@ -12,6 +12,7 @@ import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
@@ -115,7 +116,8 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         ChannelRun.open(
             services.get(),
             budget,
-            new ChannelRun.Plan(windowSize, query, ext.query(), digest, pinned));
+            new ChannelRun.Plan(
+                SearchIdentity.NONE, windowSize, query, ext.query(), digest, pinned));
     if (pinned.isPresent()) {
       PageToken token = pinned.get();
       run.rewritesArrived(RewriteReply.pinned(token.checkpointId(), token.rewrites()));
@@ -151,7 +153,8 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     return ChannelRun.ended(
         services.get(),
         budget,
-        new ChannelRun.Plan(config.windowSize(), query, null, "", Optional.empty()),
+        new ChannelRun.Plan(
+            SearchIdentity.NONE, config.windowSize(), query, null, "", Optional.empty()),
         outcome);
   }
 

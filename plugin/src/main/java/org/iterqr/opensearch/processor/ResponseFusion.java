@@ -18,9 +18,11 @@ import org.iterqr.opensearch.fusion.FusionWeights;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
-import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.query.Eligibility;
 import org.iterqr.opensearch.response.SearchSummary;
@@ -53,7 +55,7 @@ final class ResponseFusion {
   private final ChannelRun run;
   private final FusionWeights weights;
   private final ThreadPool threadPool;
-  private final OutcomeCounters counters;
+  private final SearchObserver observer;
   private final SearchRequest request;
   private final SearchResponse plain;
   private final ActionListener<SearchResponse> listener;
@@ -65,7 +67,7 @@ final class ResponseFusion {
    * @param run of the search, or null if the request processor left none
    * @param weights of the pipeline
    * @param threadPool of the node
-   * @param counters of the node
+   * @param observer is told of the answer
    * @param request of the search
    * @param plain its response
    * @param listener gets the response to send
@@ -74,7 +76,7 @@ final class ResponseFusion {
       ChannelRun run,
       FusionWeights weights,
       ThreadPool threadPool,
-      OutcomeCounters counters,
+      SearchObserver observer,
       SearchRequest request,
       SearchResponse plain,
       ActionListener<SearchResponse> listener) {
@@ -82,7 +84,7 @@ final class ResponseFusion {
     this.weights =
         run == null ? weights : run.plan().pinned().map(PageToken::weights).orElse(weights);
     this.threadPool = threadPool;
-    this.counters = counters;
+    this.observer = observer;
     this.request = request;
     this.plain = plain;
     this.listener = listener;
@@ -182,28 +184,35 @@ final class ResponseFusion {
     if (!claimAnswer()) {
       return;
     }
+    SearchSummary summary;
     SearchResponse response;
     try {
-      response = fusedResponse(retrieved, fused, page);
+      summary = fusedSummary(retrieved);
+      response = fusedResponse(retrieved, summary, fused, page);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent instead of the fused one", e);
       sendPlain(Outcome.ERROR);
       return;
     }
-    send(Outcome.FUSED, response);
+    send(summary, response);
   }
 
-  private SearchResponse fusedResponse(
-      ChannelResult.Retrieved retrieved, List<FusedHit> fused, FusedPage<SearchHit> page) {
+  private SearchSummary fusedSummary(ChannelResult.Retrieved retrieved) {
     Map<String, Integer> retrievedCounts = new HashMap<>();
-    boolean timedOut = false;
     for (Window window : retrieved.windows()) {
-      timedOut |= window.timedOut();
       if (window.channel() instanceof Channel.Rewritten rewritten) {
         retrievedCounts.put(rewritten.rewrite().id(), window.hits().size());
       }
     }
-    SearchSummary summary = summary(Outcome.FUSED, retrievedCounts, pageToken());
+    return summary(Outcome.FUSED, retrievedCounts, pageToken());
+  }
+
+  private SearchResponse fusedResponse(
+      ChannelResult.Retrieved retrieved,
+      SearchSummary summary,
+      List<FusedHit> fused,
+      FusedPage<SearchHit> page) {
+    boolean timedOut = retrieved.windows().stream().anyMatch(Window::timedOut);
     float maxScore = fused.isEmpty() ? Float.NaN : (float) fused.getFirst().score();
     return TaggedResponse.fused(plain, page.entries(), maxScore, timedOut, tookMs(), summary);
   }
@@ -215,22 +224,18 @@ final class ResponseFusion {
   }
 
   private void sendPlain(Outcome outcome) {
+    SearchSummary summary;
     SearchResponse response;
     try {
-      response = plainResponse(outcome);
+      summary = summary(outcome, Map.of(), outcome == Outcome.NO_REWRITES ? pageToken() : "");
+      int from = request.source() == null ? 0 : Eligibility.from(request.source());
+      response = TaggedResponse.plain(plain, from, tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent untouched", e);
-      send(Outcome.ERROR, plain);
+      send(summary(Outcome.ERROR, Map.of(), ""), plain);
       return;
     }
-    send(outcome, response);
-  }
-
-  private SearchResponse plainResponse(Outcome outcome) {
-    SearchSummary summary =
-        summary(outcome, Map.of(), outcome == Outcome.NO_REWRITES ? pageToken() : "");
-    int from = request.source() == null ? 0 : Eligibility.from(request.source());
-    return TaggedResponse.plain(plain, from, tookMs(), summary);
+    send(summary, response);
   }
 
   /** Before anything is written on hits: once a response is on its way, nobody may touch them. */
@@ -238,8 +243,9 @@ final class ResponseFusion {
     return answered.compareAndSet(false, true);
   }
 
-  private void send(Outcome outcome, SearchResponse response) {
-    counters.count(outcome);
+  private void send(SearchSummary summary, SearchResponse response) {
+    SearchIdentity identity = run == null ? SearchIdentity.NONE : run.plan().identity();
+    observer.answered(new AnsweredSearch(identity, summary, request, response));
     listener.onResponse(response);
   }
 

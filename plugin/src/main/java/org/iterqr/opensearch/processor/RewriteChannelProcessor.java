@@ -3,7 +3,7 @@ package org.iterqr.opensearch.processor;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.fusion.FusionWeights;
-import org.iterqr.opensearch.outcome.OutcomeCounters;
+import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.opensearch.action.search.SearchRequest;
@@ -25,7 +25,7 @@ public final class RewriteChannelProcessor extends AbstractProcessor
 
   private final FusionWeights weights;
   private final Supplier<ChannelServices> services;
-  private final OutcomeCounters counters;
+  private final SearchObserver observer;
 
   private RewriteChannelProcessor(
       String tag,
@@ -33,11 +33,11 @@ public final class RewriteChannelProcessor extends AbstractProcessor
       boolean ignoreFailure,
       FusionWeights weights,
       Supplier<ChannelServices> services,
-      OutcomeCounters counters) {
+      SearchObserver observer) {
     super(tag, description, ignoreFailure);
     this.weights = weights;
     this.services = services;
-    this.counters = counters;
+    this.observer = observer;
   }
 
   @Override
@@ -62,7 +62,7 @@ public final class RewriteChannelProcessor extends AbstractProcessor
             run instanceof ChannelRun channelRun ? channelRun : null,
             weights,
             services.get().threadPool(),
-            counters,
+            observer,
             request,
             response,
             listener);
@@ -72,15 +72,15 @@ public final class RewriteChannelProcessor extends AbstractProcessor
   /** Creates the processor of a pipeline. */
   public static final class Factory implements Processor.Factory<SearchResponseProcessor> {
     private final Supplier<ChannelServices> services;
-    private final OutcomeCounters counters;
+    private final SearchObserver observer;
 
     /**
      * @param services of this node
-     * @param counters of this node
+     * @param observer is told of every answer
      */
-    public Factory(Supplier<ChannelServices> services, OutcomeCounters counters) {
+    public Factory(Supplier<ChannelServices> services, SearchObserver observer) {
       this.services = services;
-      this.counters = counters;
+      this.observer = observer;
     }
 
     @Override
@@ -92,7 +92,7 @@ public final class RewriteChannelProcessor extends AbstractProcessor
         Map<String, Object> config,
         PipelineContext context) {
       return new RewriteChannelProcessor(
-          tag, description, ignoreFailure, FusionConfig.read(tag, config), services, counters);
+          tag, description, ignoreFailure, FusionConfig.read(tag, config), services, observer);
     }
   }
 }

@@ -10,6 +10,7 @@ import org.apache.logging.log4j.Logger;
 import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
@@ -43,6 +44,7 @@ public final class ChannelRun {
   /**
    * What the request processor found out.
    *
+   * @param identity who searches
    * @param windowSize of every window
    * @param query the user's text; empty if there is none
    * @param givenQuery {@code ext.iterqr.query}, or null
@@ -50,7 +52,12 @@ public final class ChannelRun {
    * @param pinned the page token in force, if any
    */
   public record Plan(
-      int windowSize, String query, String givenQuery, String digest, Optional<PageToken> pinned) {}
+      SearchIdentity identity,
+      int windowSize,
+      String query,
+      String givenQuery,
+      String digest,
+      Optional<PageToken> pinned) {}
 
   private record StartedSearch(
       SearchRequest request, TaskId task, Supplier<ThreadContext.StoredContext> context) {}

@@ -20,6 +20,7 @@ import org.apache.lucene.search.TotalHits;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.response.ChannelTags;
@@ -56,7 +57,7 @@ import org.opensearch.transport.client.Client;
 class ResponseFusionTests {
   private static final FusionWeights WEIGHTS = new FusionWeights(1, 0.5, 60);
   private static final ChannelRun.Plan PLAN =
-      new ChannelRun.Plan(50, "soop", null, "digest", Optional.empty());
+      new ChannelRun.Plan(SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 
@@ -158,7 +159,15 @@ class ResponseFusionTests {
 
   private void start(
       ChannelRun run, SearchResponse plain, ActionListener<SearchResponse> listener) {
-    new ResponseFusion(run, WEIGHTS, threadPool, counters, request(), plain, listener).start();
+    new ResponseFusion(
+            run,
+            WEIGHTS,
+            threadPool,
+            search -> counters.count(search.summary().outcome()),
+            request(),
+            plain,
+            listener)
+        .start();
   }
 
   private SearchResponse answer() throws InterruptedException {

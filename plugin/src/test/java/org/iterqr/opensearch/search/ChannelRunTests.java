@@ -14,6 +14,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -28,7 +29,7 @@ import org.opensearch.threadpool.ThreadPool;
 class ChannelRunTests {
   private static final int LONG_MS = 60_000;
   private static final ChannelRun.Plan PLAN =
-      new ChannelRun.Plan(50, "soop", null, "digest", Optional.empty());
+      new ChannelRun.Plan(SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 

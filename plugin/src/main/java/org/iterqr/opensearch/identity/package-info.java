@@ -1,0 +1,2 @@
+/** Who searches: the ids that tie a search to its clicks. */
+package org.iterqr.opensearch.identity;
