@@ -22,12 +22,12 @@ from gevent.event import AsyncResult
 from locust import User, task
 from locust.env import Environment
 
-from iterqr_benchmarks.rpc_load.call_thread import CallThread
+from iterqr_benchmarks.rpc_load.call_thread import PATIENCE_S, CallThread
 from iterqr_benchmarks.rpc_load.phase import Phase, read_phase
 from iterqr_benchmarks.rpc_load.samples import OK, Call, Load, write_load
 
 _METHOD = "RewriteQuery"
-_GRACE_S = 5.0
+_GRACE_S = PATIENCE_S + 5.0
 _PAUSE_S = 0.5
 
 
@@ -50,7 +50,9 @@ class _Caller:
     def begin(self, due: float) -> AsyncResult[Call]:
         """Begins a call that was `due` at a time of `time.perf_counter`."""
         repeated = self.random.random() < self._phase.repeated_share
-        return self._thread.begin(next(self._repeated if repeated else self._fresh), due=due, repeated=repeated)
+        server_timed = self.random.random() < self._phase.server_timed_share
+        query = next(self._repeated if repeated else self._fresh)
+        return self._thread.begin(query, due=due, repeated=repeated, server_timed=server_timed)
 
     def close(self) -> None:
         """Ends the thread, once every call has ended."""

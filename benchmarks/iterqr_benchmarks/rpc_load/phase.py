@@ -13,7 +13,8 @@ class Phase:
     arrivals at random times, however many calls are unanswered. The other of the two is 0.
 
     `fresh` are queries never asked before, each used once at most; `repeated` have been asked. `repeated_share` of the
-    calls take one of the latter.
+    calls take one of the latter. `server_timed_share` of the calls have no deadline of their own, but the same one by
+    the server's configuration: gRPC ends the others at their deadline, so only these show a reply that came after it.
     """  # fmt: skip
 
     address: str
@@ -24,6 +25,7 @@ class Phase:
     repeated_share: float
     repeated: tuple[str, ...]
     fresh: tuple[str, ...]
+    server_timed_share: float
     seed: int
 
 

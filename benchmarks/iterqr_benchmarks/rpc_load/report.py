@@ -68,6 +68,10 @@ def rows(report: LoadReport) -> list[tuple[str, list[str]]]:
     def largest(numbers: LatencyNumbers) -> str:
         return f"{numbers.max_ms:,.0f}" if numbers.calls else "-"
 
+    def server_timed(numbers: LoadNumbers) -> str:
+        largest_ms = numbers.server_timed_largest_lateness_ms
+        return f"{largest_ms:,.0f} ({numbers.server_timed} calls)" if numbers.server_timed else "-"
+
     shown = [
         ("calls/s offered", [f"{each.numbers.offered_per_s:.2f}" for each in phases]),
         ("useful replies/s (goodput)", [f"{each.numbers.goodput_per_s:.2f}" for each in phases]),
@@ -80,6 +84,7 @@ def rows(report: LoadReport) -> list[tuple[str, list[str]]]:
         (f"  after {EARLY_SHARE:.0%} of the deadline", [f"{each.numbers.rejected_late}" for each in phases]),
         ("late beyond the allowance", [f"{each.numbers.late}" for each in phases]),
         ("largest lateness ms", [f"{each.numbers.largest_lateness_ms:,.0f}" for each in phases]),
+        ("  of calls only the server times", [server_timed(each.numbers) for each in phases]),
         ("calls began late by ms: p50 / p95 / p99", [latency(each.numbers.began_late) for each in phases]),
         ("load maker's CPU ms a call", [f"{each.numbers.maker_cpu_ms_per_call:.2f}" for each in phases]),
         ("all codes", [", ".join(f"{code} {n}" for code, n in each.numbers.codes.items()) for each in phases]),

@@ -41,6 +41,7 @@ _WARM_UP_SHARE = 0.25  # of the load's time; memory grows meanwhile as caches an
 _GRACE_S = 60.0
 _MOST_QUERY_CHARS = 200
 _REPEATED_QUERIES = 16
+_SERVER_TIMED_SHARE = 0.25  # of the calls, where the server's own deadline is known
 _FIRST_DEADLINE_S = 60.0
 _FIRST_CALLERS = 4
 _MOST_REPLIES_PER_S = 2_000  # far beyond any server: so many new queries are enough for the closed loop
@@ -80,6 +81,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
         with step(steps, "server") as work:
             address, pid = _server(options, cleanup)
             work.result = f"serves gRPC at {address}"
+        server_timed_share = 0.0 if options.endpoint else _SERVER_TIMED_SHARE
         queries = _Queries()
         repeated = queries.repeated()
         with step(steps, "first answers") as work:
@@ -88,7 +90,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
         with step(steps, "capacity, closed loop") as work:
             phase = Phase(
                 address, options.capacity_s, options.deadline_ms, options.users, 0.0, options.repeated_share, repeated,
-                queries.fresh(int(_MOST_REPLIES_PER_S * options.capacity_s)), SEED,
+                queries.fresh(int(_MOST_REPLIES_PER_S * options.capacity_s)), server_timed_share, SEED,
             )  # fmt: skip
             closed = _phase(phase, options, "closed", pid)
             capacity = capacity_per_s(closed.calls, options.capacity_s, options.repeated_share)
@@ -99,7 +101,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
             rate = capacity * options.load
             phase = Phase(
                 address, options.duration_s, options.deadline_ms, 0, rate, options.repeated_share, repeated,
-                queries.fresh(int(rate * options.duration_s * 2) + 1_000), SEED + 1,
+                queries.fresh(int(rate * options.duration_s * 2) + 1_000), server_timed_share, SEED + 1,
             )  # fmt: skip
             opened = _phase(phase, options, "open", pid)
             work.result = f"{opened.numbers.goodput_per_s:.2f} useful replies/s of {rate:.2f} arrivals/s"
@@ -114,6 +116,7 @@ def run_load(options: LoadOptions, console: Console) -> LoadReport:
             "users": options.users,
             "load": options.load,
             "repeated_share": options.repeated_share,
+            "server_timed_share": server_timed_share,
             "deadline_ms": options.deadline_ms,
             "late_allowance_ms": options.late_allowance_ms,
         },
@@ -164,6 +167,7 @@ def _server(options: LoadOptions, cleanup: ExitStack) -> tuple[str, int | None]:
             "grpc": {"port": port},
             "model": {"name": options.model},
             "hints": {"url": ""},
+            "rewrite": {"default_deadline_ms": options.deadline_ms},
             "telemetry": {"prometheus_port": 0, "log_level": "warning"},
         },
     )

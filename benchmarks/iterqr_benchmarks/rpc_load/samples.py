@@ -20,7 +20,8 @@ EARLY_SHARE = 0.1
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call. `started_s` since the phase began; `code`: gRPC status; `repeated`: its query had been asked before;
-    `delayed_ms`: how much after its time the load maker began it, which is no part of the latency.
+    `server_timed`: only the server knew its deadline; `delayed_ms`: how much after its time the load maker began it,
+    which is no part of the latency.
     """  # fmt: skip
 
     started_s: float
@@ -28,6 +29,7 @@ class Call:
     code: str
     rewrites: int
     repeated: bool
+    server_timed: bool
     delayed_ms: float
 
 
@@ -54,7 +56,8 @@ class LatencyNumbers:
 class LoadNumbers:
     """One phase. `goodput_per_s`: replies with rewrites a second; gRPC lets none through after the deadline.
 
-    `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended. `rejected_late`:
+    `late`: calls that took longer than the deadline and `late_allowance_ms`, however they ended. gRPC ends calls at
+    their deadline, but for the `server_timed`: what is told of these is what the server does. `rejected_late`:
     rejections that were not early. `began_late`: how much after their time calls began; with `maker_cpu_ms_per_call` it
     tells whether the load was the one that was wanted.
     """
@@ -70,6 +73,8 @@ class LoadNumbers:
     rejected_late: int
     late: int
     largest_lateness_ms: float
+    server_timed: int
+    server_timed_largest_lateness_ms: float
     began_late: LatencyNumbers
     maker_cpu_ms_per_call: float
 
@@ -81,6 +86,7 @@ def load_numbers(load: Load, duration_s: float, deadline_ms: float, late_allowan
     good = [call for call in served if call.rewrites]
     rejected = [call for call in calls if call.code == REJECTED]
     lateness = [call.latency_ms - deadline_ms for call in calls]
+    server_timed = [call.latency_ms - deadline_ms for call in calls if call.server_timed]
     return LoadNumbers(
         duration_s=duration_s,
         offered_per_s=len(calls) / duration_s,
@@ -93,6 +99,8 @@ def load_numbers(load: Load, duration_s: float, deadline_ms: float, late_allowan
         rejected_late=sum(call.latency_ms > EARLY_SHARE * deadline_ms for call in rejected),
         late=sum(value > late_allowance_ms for value in lateness),
         largest_lateness_ms=max([0.0, *lateness]),
+        server_timed=len(server_timed),
+        server_timed_largest_lateness_ms=max([0.0, *server_timed]),
         began_late=_distribution([call.delayed_ms for call in calls]),
         maker_cpu_ms_per_call=load.cpu_s * 1000 / len(calls) if calls else 0.0,
     )

@@ -20,12 +20,12 @@ from iterqr_benchmarks.rpc_load.samples import (
 )
 
 CALLS = (
-    Call(0.0, 100.0, "OK", 3, repeated=False, delayed_ms=1.0),
-    Call(0.1, 2.0, "OK", 3, repeated=True, delayed_ms=1.0),
-    Call(0.2, 900.0, "OK", 0, repeated=False, delayed_ms=1.0),  # in time, but of no use
-    Call(0.3, 5.0, "RESOURCE_EXHAUSTED", 0, repeated=False, delayed_ms=1.0),
-    Call(0.4, 1_300.0, "DEADLINE_EXCEEDED", 0, repeated=False, delayed_ms=1.0),
-    Call(0.5, 1_050.0, "DEADLINE_EXCEEDED", 0, repeated=False, delayed_ms=3.0),
+    Call(0.0, 100.0, "OK", 3, repeated=False, server_timed=False, delayed_ms=1.0),
+    Call(0.1, 2.0, "OK", 3, repeated=True, server_timed=False, delayed_ms=1.0),
+    Call(0.2, 900.0, "OK", 0, repeated=False, server_timed=False, delayed_ms=1.0),  # in time, but of no use
+    Call(0.3, 5.0, "RESOURCE_EXHAUSTED", 0, repeated=False, server_timed=False, delayed_ms=1.0),
+    Call(0.4, 1_300.0, "DEADLINE_EXCEEDED", 0, repeated=False, server_timed=False, delayed_ms=1.0),
+    Call(0.5, 1_050.0, "DEADLINE_EXCEEDED", 0, repeated=False, server_timed=False, delayed_ms=3.0),
 )
 
 
@@ -45,14 +45,15 @@ def test_goodput_counts_replies_with_rewrites_in_time() -> None:
 
 def test_rejection_after_a_tenth_of_the_deadline_is_not_early() -> None:
     rejected = tuple(
-        Call(0.0, latency_ms, "RESOURCE_EXHAUSTED", 0, repeated=False, delayed_ms=0.0) for latency_ms in (3, 99, 101)
+        Call(0.0, latency_ms, "RESOURCE_EXHAUSTED", 0, repeated=False, server_timed=False, delayed_ms=0.0)
+        for latency_ms in (3, 99, 101)
     )
     assert load_numbers(Load(rejected, 0.0), 1.0, deadline_ms=1_000, late_allowance_ms=200).rejected_late == 1
 
 
 def test_capacity_is_told_by_what_had_to_be_generated() -> None:
     answered = [
-        Call(0.0, 100.0, "OK", 3, repeated=number % 10 > 0, delayed_ms=1.0) for number in range(100)
+        Call(0.0, 100.0, "OK", 3, repeated=number % 10 > 0, server_timed=False, delayed_ms=1.0) for number in range(100)
     ]  # ten new ones
     assert capacity_per_s([*answered, *CALLS[2:]], 5.0, repeated_share=0.5) == 4.0
     assert capacity_per_s(answered, 5.0, repeated_share=1.0) == 20.0
@@ -77,7 +78,7 @@ def test_loads_and_phases_are_read_as_they_were_written(tmp_path: Path) -> None:
     load = Load(CALLS, cpu_s=0.5)
     write_load(tmp_path / "load", load)
     assert read_load(tmp_path / "load") == load
-    phase = Phase("127.0.0.1:1", 2.0, 1_000, 0, 3.5, 0.3, ("phở",), ("a", "b"), 7)
+    phase = Phase("127.0.0.1:1", 2.0, 1_000, 0, 3.5, 0.3, ("phở",), ("a", "b"), 0.25, 7)
     write_phase(tmp_path / "phase", phase)
     assert read_phase(tmp_path / "phase") == phase
 
@@ -88,9 +89,11 @@ def test_report_has_no_number_where_nothing_was_measured() -> None:
         created_at="2026-01-01T00:00:00+00:00",
         machine=Machine("cpu", 2, 24.0, "Linux", "3.11"),
         versions={},
-        settings={"users": 4, "load": 2.0, "repeated_share": 0.3, "deadline_ms": 1_000},
+        settings={"users": 4, "load": 2.0, "repeated_share": 0.3, "deadline_ms": 1_000, "server_timed_share": 0.25},
         phases={"closed loop": PhaseReport(numbers, None, (), CALLS)},
     )
     document = json.loads(load_json(report))
     assert document["phases"]["closed loop"]["numbers"]["rejected"]["p50_ms"] is None
-    assert "useful replies/s" in load_html(report)
+    page = load_html(report)
+    assert "useful replies/s" in page
+    assert "25% of the calls only the server keeps" in page
