@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.dish_catalog import REWRITES, TYPO
-from support.plugin_search import STATS, PluginSearch, match, outcome
+from support.plugin_search import STATS, PluginSearch, facts, match, outcome
 from support.rewrite_server import rewrites_script, running_server
 from support.scripted_service import answers, scripted_service
 
@@ -35,6 +39,21 @@ def search_with_headers(plugin: PluginSearch, **headers: str) -> None:
     assert outcome(response) == "fused"
 
 
+def stats(plugin: PluginSearch, node: str = "") -> dict[str, Any]:
+    told: dict[str, Any] = plugin.client.transport.perform_request("GET", STATS + node)
+    return told
+
+
+@contextmanager
+def threshold(plugin: PluginSearch, value: str) -> Iterator[None]:
+    """Logs searches as slow that the channel held up longer, for a while."""
+    plugin.client.cluster.put_settings(body={"persistent": {"plugins.iterqr.slowlog.threshold": value}})
+    try:
+        yield
+    finally:
+        plugin.client.cluster.put_settings(body={"persistent": {"plugins.iterqr.slowlog.threshold": None}})
+
+
 def test_every_outcome_has_a_counter(plugin: PluginSearch) -> None:
     outcomes = plugin.client.transport.perform_request("GET", STATS)["outcomes"]
     assert set(outcomes) == OUTCOMES
@@ -50,6 +69,44 @@ def test_each_search_is_counted_once(plugin: PluginSearch) -> None:
     after = plugin.client.transport.perform_request("GET", STATS)["outcomes"]
     added = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     assert added == {"fused": 3, "skipped_size_zero": 1}
+
+
+def test_each_node_tells_its_own_and_all_add_up(plugin: PluginSearch) -> None:
+    plugin.search(BODY)
+    cluster = stats(plugin)
+    (node_id,) = cluster["nodes"]
+    assert cluster["_nodes"] == {"total": 1, "successful": 1, "failed": 0}
+    assert cluster["nodes"][node_id]["outcomes"] == cluster["outcomes"]
+    assert stats(plugin, f"/{node_id}")["outcomes"] == cluster["outcomes"]
+    assert stats(plugin, "/no-such-node")["nodes"] == {}
+
+
+def test_where_the_time_goes_is_told_as_histograms(plugin: PluginSearch) -> None:
+    before = stats(plugin)["latency"]
+    response = plugin.search(BODY)
+    plugin.search({**BODY, "size": 0})
+    after = stats(plugin)["latency"]
+    added = {stage: after[stage]["count"] - before[stage]["count"] for stage in after}
+    assert added == {"rewrite": 1, "windows": 1, "fetch": 1, "total": 2, "added": 2}
+    for stage, told in after.items():
+        assert sum(bucket["count"] for bucket in told["buckets"]) == told["count"], stage
+        assert 0 < told["p50_ms"] <= told["p95_ms"] <= told["p99_ms"] <= told["max_ms"], stage
+    timings = facts(response)["timings"]
+    assert 0 < timings["added_ms"] <= timings["total_ms"]
+
+
+def test_a_search_held_up_by_the_channel_is_logged_without_its_text(plugin: PluginSearch) -> None:
+    with threshold(plugin, "0ms"):
+        search_with_headers(plugin, X_Opaque_Id="slow-1")
+    search_with_headers(plugin, X_Opaque_Id="slow-2")
+    (line,) = [line for line in plugin.node.instance.log.read_text().splitlines() if "slow-" in line]
+    assert "slowlog" in line
+    told = json.loads(line[line.index("{") :])
+    assert told["outcome"] == "fused"
+    assert told["rewrites"] == len(REWRITES[TYPO])
+    assert told["request_id"] == "slow-1"
+    assert told["timings"]["added_ms"] > 0
+    assert TYPO not in line
 
 
 def test_the_searchs_trace_goes_on_in_the_server(plugin: PluginSearch) -> None:

@@ -1,12 +1,14 @@
 package org.iterqr.opensearch;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.observe.LatencyObserver;
 import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.observe.SearchObservers;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
@@ -15,6 +17,13 @@ import org.iterqr.opensearch.processor.RewriteChannelProcessor;
 import org.iterqr.opensearch.response.IterqrExt;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.iterqr.opensearch.search.SearchStartListener;
+import org.iterqr.opensearch.slowlog.SlowLog;
+import org.iterqr.opensearch.slowlog.SlowLogSettings;
+import org.iterqr.opensearch.stats.RestStatsAction;
+import org.iterqr.opensearch.stats.StatsAction;
+import org.iterqr.opensearch.stats.StatsSections;
+import org.iterqr.opensearch.stats.TransportStatsAction;
+import org.opensearch.action.ActionRequest;
 import org.opensearch.cluster.metadata.IndexNameExpressionResolver;
 import org.opensearch.cluster.node.DiscoveryNodes;
 import org.opensearch.cluster.service.ClusterService;
@@ -23,6 +32,7 @@ import org.opensearch.common.settings.IndexScopedSettings;
 import org.opensearch.common.settings.Setting;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.common.settings.SettingsFilter;
+import org.opensearch.core.action.ActionResponse;
 import org.opensearch.core.common.io.stream.NamedWriteableRegistry;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.env.Environment;
@@ -47,14 +57,19 @@ import org.opensearch.watcher.ResourceWatcherService;
 public final class IterqrPlugin extends Plugin
     implements ActionPlugin, SearchPlugin, SearchPipelinePlugin {
   private final OutcomeCounters counters = new OutcomeCounters();
+  private final LatencyObserver latencies = new LatencyObserver();
+  private final SlowLog slowLog = new SlowLog();
   private final SearchObserver observer =
-      new SearchObservers(List.of(search -> counters.count(search.summary().outcome())));
+      new SearchObservers(
+          List.of(search -> counters.count(search.summary().outcome()), latencies, slowLog));
   private volatile ChannelServices services;
   private volatile RewriteClient client;
 
   @Override
   public List<Setting<?>> getSettings() {
-    return List.of(IterqrSettings.SERVER_ENDPOINT);
+    List<Setting<?>> settings = new ArrayList<>(SlowLogSettings.ALL);
+    settings.add(IterqrSettings.SERVER_ENDPOINT);
+    return settings;
   }
 
   @Override
@@ -80,7 +95,9 @@ public final class IterqrPlugin extends Plugin
     clusterService
         .getClusterSettings()
         .addSettingsUpdateConsumer(IterqrSettings.SERVER_ENDPOINT, client::endpoint);
-    return List.of(new SearchStartListener());
+    slowLog.follow(environment.settings(), clusterService.getClusterSettings());
+    return List.of(
+        new SearchStartListener(), new StatsSections(List.of(counters, latencies, slowLog)));
   }
 
   @Override
@@ -110,6 +127,11 @@ public final class IterqrPlugin extends Plugin
   }
 
   @Override
+  public List<ActionHandler<? extends ActionRequest, ? extends ActionResponse>> getActions() {
+    return List.of(new ActionHandler<>(StatsAction.INSTANCE, TransportStatsAction.class));
+  }
+
+  @Override
   public List<RestHandler> getRestHandlers(
       Settings settings,
       RestController restController,
@@ -118,7 +140,7 @@ public final class IterqrPlugin extends Plugin
       SettingsFilter settingsFilter,
       IndexNameExpressionResolver indexNameExpressionResolver,
       Supplier<DiscoveryNodes> nodesInCluster) {
-    return List.of(new RestStatsAction(counters));
+    return List.of(new RestStatsAction());
   }
 
   @Override

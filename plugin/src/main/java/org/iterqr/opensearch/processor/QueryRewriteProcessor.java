@@ -85,6 +85,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       run = ended(budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);
+    run.handedOn();
     listener.onResponse(request);
   }
 
@@ -112,27 +113,36 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       return ended(budget, query, Outcome.PAGE_UNPINNED);
     }
     int windowSize = pinned.map(PageToken::windowSize).orElse(config.windowSize());
+    TraceContext trace = trace();
     ChannelRun run =
         ChannelRun.open(
             services.get(),
             budget,
             new ChannelRun.Plan(
-                SearchIdentity.NONE, windowSize, query, ext.query(), digest, pinned));
+                trace.requestId(),
+                SearchIdentity.NONE,
+                windowSize,
+                query,
+                ext.query(),
+                digest,
+                pinned));
     if (pinned.isPresent()) {
       PageToken token = pinned.get();
       run.rewritesArrived(RewriteReply.pinned(token.checkpointId(), token.rewrites()));
     } else {
-      askServer(query, region, budget, run);
+      askServer(query, region, trace, budget, run);
     }
     return run;
   }
 
-  private void askServer(String query, String region, Budget budget, ChannelRun run) {
+  private TraceContext trace() {
     ThreadContext context = services.get().threadPool().getThreadContext();
-    TraceContext trace =
-        TraceContext.of(
-            context.getHeader(TraceContext.TRACEPARENT_HEADER),
-            context.getHeader(Task.X_OPAQUE_ID));
+    return TraceContext.of(
+        context.getHeader(TraceContext.TRACEPARENT_HEADER), context.getHeader(Task.X_OPAQUE_ID));
+  }
+
+  private void askServer(
+      String query, String region, TraceContext trace, Budget budget, ChannelRun run) {
     RewriteCall call =
         new RewriteCall(
             query,
@@ -154,7 +164,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         services.get(),
         budget,
         new ChannelRun.Plan(
-            SearchIdentity.NONE, config.windowSize(), query, null, "", Optional.empty()),
+            "", SearchIdentity.NONE, config.windowSize(), query, null, "", Optional.empty()),
         outcome);
   }
 

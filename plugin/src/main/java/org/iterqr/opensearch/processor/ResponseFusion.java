@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.logging.log4j.LogManager;
@@ -194,7 +195,7 @@ final class ResponseFusion {
       sendPlain(Outcome.ERROR);
       return;
     }
-    send(summary, response);
+    send(summary, response, Optional.of(new AnsweredSearch.Fused(retrieved, weights, fused)));
   }
 
   private SearchSummary fusedSummary(ChannelResult.Retrieved retrieved) {
@@ -232,10 +233,10 @@ final class ResponseFusion {
       response = TaggedResponse.plain(plain, from, tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent untouched", e);
-      send(summary(Outcome.ERROR, Map.of(), ""), plain);
+      send(summary(Outcome.ERROR, Map.of(), ""), plain, Optional.empty());
       return;
     }
-    send(summary, response);
+    send(summary, response, Optional.empty());
   }
 
   /** Before anything is written on hits: once a response is on its way, nobody may touch them. */
@@ -243,9 +244,11 @@ final class ResponseFusion {
     return answered.compareAndSet(false, true);
   }
 
-  private void send(SearchSummary summary, SearchResponse response) {
+  private void send(
+      SearchSummary summary, SearchResponse response, Optional<AnsweredSearch.Fused> fused) {
     SearchIdentity identity = run == null ? SearchIdentity.NONE : run.plan().identity();
-    observer.answered(new AnsweredSearch(identity, summary, request, response));
+    String requestId = run == null ? "" : run.plan().requestId();
+    observer.answered(new AnsweredSearch(requestId, identity, summary, request, response, fused));
     listener.onResponse(response);
   }
 
@@ -264,7 +267,7 @@ final class ResponseFusion {
     if (run == null) {
       long total = System.nanoTime() - startNanos;
       Timings timings =
-          new Timings(Timings.NOT_REACHED, Timings.NOT_REACHED, Timings.NOT_REACHED, total);
+          new Timings(Timings.NOT_REACHED, Timings.NOT_REACHED, Timings.NOT_REACHED, total, total);
       return new SearchSummary(outcome, "", null, retrieved, 0, pageToken, timings);
     }
     long fetchNanos =
@@ -277,7 +280,11 @@ final class ResponseFusion {
         run.plan().windowSize(),
         pageToken,
         new Timings(
-            run.rewriteNanos(), run.windowsNanos(), fetchNanos, run.budget().elapsedNanos()));
+            run.rewriteNanos(),
+            run.windowsNanos(),
+            fetchNanos,
+            run.budget().elapsedNanos(),
+            run.heldNanos() + System.nanoTime() - startNanos));
   }
 
   private long tookMs() {

@@ -45,8 +45,30 @@ public record SearchSummary(
     ext.put("rewrites", rewrites(shown.rewrites()));
     ext.put("window_size", windowSize);
     ext.put("page_token", pageToken);
-    ext.put("timings", timings(shown.timings()));
+    ext.put("timings", timingsMs());
     return new ResponseExt(ext);
+  }
+
+  /**
+   * @return the stages that were reached, in milliseconds, and the server's own times
+   */
+  public Map<String, Object> timingsMs() {
+    RewriteReply.ServerTimings server = reply == null ? null : reply.timings();
+    Map<String, Object> map = new LinkedHashMap<>();
+    putMs(map, "rewrite_ms", timings.rewriteNanos());
+    putMs(map, "windows_ms", timings.windowsNanos());
+    putMs(map, "fetch_ms", timings.fetchNanos());
+    putMs(map, "total_ms", timings.totalNanos());
+    putMs(map, "added_ms", timings.addedNanos());
+    if (server != null) {
+      Map<String, Object> times = new LinkedHashMap<>();
+      times.put("total_us", server.totalUs());
+      times.put("hints_us", server.hintsUs());
+      times.put("first_token_us", server.firstTokenUs());
+      times.put("generation_us", server.generationUs());
+      map.put("server", times);
+    }
+    return map;
   }
 
   private List<Object> rewrites(List<Rewrite> rewrites) {
@@ -60,23 +82,6 @@ public record SearchSummary(
       list.add(member);
     }
     return list;
-  }
-
-  private Map<String, Object> timings(RewriteReply.ServerTimings server) {
-    Map<String, Object> map = new LinkedHashMap<>();
-    putMs(map, "rewrite_ms", timings.rewriteNanos());
-    putMs(map, "windows_ms", timings.windowsNanos());
-    putMs(map, "fetch_ms", timings.fetchNanos());
-    putMs(map, "total_ms", timings.totalNanos());
-    if (server != null) {
-      Map<String, Object> times = new LinkedHashMap<>();
-      times.put("total_us", server.totalUs());
-      times.put("hints_us", server.hintsUs());
-      times.put("first_token_us", server.firstTokenUs());
-      times.put("generation_us", server.generationUs());
-      map.put("server", times);
-    }
-    return map;
   }
 
   private static void putMs(Map<String, Object> map, String name, long nanos) {

@@ -8,8 +8,11 @@ package org.iterqr.opensearch.response;
  * @param windowsNanos searching the windows
  * @param fetchNanos fetching the page's missing hits
  * @param totalNanos from the request processor until the response was made
+ * @param addedNanos what the caller waited for the channel alone: before the original search could
+ *     begin and after its response was there
  */
-public record Timings(long rewriteNanos, long windowsNanos, long fetchNanos, long totalNanos) {
+public record Timings(
+    long rewriteNanos, long windowsNanos, long fetchNanos, long totalNanos, long addedNanos) {
   /** A stage that was not reached. */
   public static final long NOT_REACHED = -1;
 }

@@ -44,6 +44,7 @@ public final class ChannelRun {
   /**
    * What the request processor found out.
    *
+   * @param requestId ties the server's logs to this search; empty if the server is not asked
    * @param identity who searches
    * @param windowSize of every window
    * @param query the user's text; empty if there is none
@@ -52,6 +53,7 @@ public final class ChannelRun {
    * @param pinned the page token in force, if any
    */
   public record Plan(
+      String requestId,
       SearchIdentity identity,
       int windowSize,
       String query,
@@ -73,6 +75,7 @@ public final class ChannelRun {
   private StartedSearch started;
   private volatile long rewriteNanos = Timings.NOT_REACHED;
   private volatile long windowsNanos = Timings.NOT_REACHED;
+  private volatile long heldNanos;
 
   private ChannelRun(ChannelServices services, Budget budget, Plan plan, boolean open) {
     this.services = services;
@@ -147,6 +150,18 @@ public final class ChannelRun {
    */
   public long windowsNanos() {
     return windowsNanos;
+  }
+
+  /**
+   * @return how long the request processor held the search back
+   */
+  public long heldNanos() {
+    return heldNanos;
+  }
+
+  /** The request processor lets the search go on. */
+  public void handedOn() {
+    heldNanos = budget.elapsedNanos();
   }
 
   /**

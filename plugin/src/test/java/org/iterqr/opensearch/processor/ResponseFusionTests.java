@@ -57,7 +57,8 @@ import org.opensearch.transport.client.Client;
 class ResponseFusionTests {
   private static final FusionWeights WEIGHTS = new FusionWeights(1, 0.5, 60);
   private static final ChannelRun.Plan PLAN =
-      new ChannelRun.Plan(SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
+      new ChannelRun.Plan(
+          "request-1", SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 

@@ -105,7 +105,8 @@ class ExtTests {
                 7)),
         iterqr.get("rewrites"));
     assertEquals(
-        Map.of("rewrite_ms", 1.5, "windows_ms", 2.0, "total_ms", 4.25), iterqr.get("timings"));
+        Map.of("rewrite_ms", 1.5, "windows_ms", 2.0, "total_ms", 4.25, "added_ms", 1.25),
+        iterqr.get("timings"));
   }
 
   private static SearchSummary summary() {
@@ -116,6 +117,6 @@ class ExtTests {
         Map.of("00000000000000aa", 7),
         50,
         "token",
-        new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000));
+        new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000, 1_250_000));
   }
 }

@@ -29,7 +29,8 @@ import org.opensearch.threadpool.ThreadPool;
 class ChannelRunTests {
   private static final int LONG_MS = 60_000;
   private static final ChannelRun.Plan PLAN =
-      new ChannelRun.Plan(SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
+      new ChannelRun.Plan(
+          "request-1", SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 

@@ -1,0 +1,2 @@
+/** A log of the searches that the channel held up for long. */
+package org.iterqr.opensearch.slowlog;
