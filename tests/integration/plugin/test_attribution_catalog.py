@@ -1,0 +1,35 @@
+"""Every tag of every hit is right, and none is missing: over the whole catalog of constructed cases."""
+
+from __future__ import annotations
+
+import pytest
+from support.attribution.catalog import catalog, chosen
+from support.attribution.grading import Grade, report, score
+from support.attribution.running import CaseRunner
+from support.opensearch_node import DEFAULT_VERSION, NodePool, RunningNode
+
+pytestmark = pytest.mark.node
+
+
+@pytest.fixture(scope="module")
+def grades(node_pool: NodePool) -> list[Grade]:
+    """The whole catalog, on the default version."""
+    node = node_pool.get(DEFAULT_VERSION)
+    return CaseRunner(node.client, node.unique_name("attribution")).run(catalog())
+
+
+def test_precision_and_recall_of_every_tag_are_one(grades: list[Grade]) -> None:
+    assert len(grades) >= 200
+    told = score(grades)
+    assert (told.precision, told.recall) == (1.0, 1.0), report(grades)
+
+
+def test_pages_outcomes_and_counts_are_as_constructed(grades: list[Grade]) -> None:
+    assert not [each.told() for each in grades if not each.is_exact], report(grades)
+
+
+def test_a_choice_of_every_kind_is_exact_on_the_older_version(knn_node: RunningNode) -> None:
+    grades = CaseRunner(knn_node.client, knn_node.unique_name("attribution")).run(chosen())
+    told = score(grades)
+    assert (told.precision, told.recall) == (1.0, 1.0), report(grades)
+    assert not [each.told() for each in grades if not each.is_exact], report(grades)
