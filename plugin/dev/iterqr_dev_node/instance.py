@@ -176,6 +176,11 @@ class NodeInstance:
             process.stop(running.pid, self._marker, timeout_s=timeout_s)
             self._running_file.unlink(missing_ok=True)
 
+    def kill(self) -> None:
+        """Ends the node at once (SIGKILL), as a crash does, and waits until it has ended."""
+        process.kill(self._pid(), self._marker)
+        self._running_file.unlink(missing_ok=True)
+
     def status(self) -> NodeStatus:
         """What the instance is and whether it runs.
 

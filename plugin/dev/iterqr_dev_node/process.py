@@ -58,6 +58,12 @@ def stop(pid: int, marker: str, *, timeout_s: float) -> None:
             return
 
 
+def kill(pid: int, marker: str) -> None:
+    """Ends the process at once and waits until it has."""
+    _signal(pid, signal.SIGKILL)
+    _wait_until_gone(pid, marker, 10.0)
+
+
 def freeze(pid: int) -> None:
     """Stops the process where it stands: connections stay open, nothing is answered."""
     _signal(pid, signal.SIGSTOP)
