@@ -25,7 +25,7 @@ TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 OUTCOMES = {
     "fused", "no_rewrites", "timeout", "unavailable", "bad_reply", "rejected", "windows_failed", "skipped_sort",
     "skipped_collapse", "skipped_search_after", "skipped_min_score", "skipped_scroll", "skipped_size_zero",
-    "skipped_suggest_only", "skipped_past_window", "skipped_no_text", "page_unpinned", "error",
+    "skipped_suggest_only", "skipped_past_window", "skipped_no_text", "page_unpinned", "control", "error",
 }  # fmt: skip
 
 

@@ -8,6 +8,9 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.experiment.Experiment;
+import org.iterqr.opensearch.experiment.ExperimentSettings;
+import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.observe.LatencyObserver;
 import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.observe.SearchObservers;
@@ -23,6 +26,8 @@ import org.iterqr.opensearch.stats.RestStatsAction;
 import org.iterqr.opensearch.stats.StatsAction;
 import org.iterqr.opensearch.stats.StatsSections;
 import org.iterqr.opensearch.stats.TransportStatsAction;
+import org.iterqr.opensearch.ubi.UbiExt;
+import org.iterqr.opensearch.ubi.UbiSettings;
 import org.opensearch.action.ActionRequest;
 import org.opensearch.cluster.metadata.IndexNameExpressionResolver;
 import org.opensearch.cluster.node.DiscoveryNodes;
@@ -56,19 +61,31 @@ import org.opensearch.watcher.ResourceWatcherService;
 /** Registers everything the plugin adds to a node. */
 public final class IterqrPlugin extends Plugin
     implements ActionPlugin, SearchPlugin, SearchPipelinePlugin {
+  private final boolean readsUbiExt;
   private final OutcomeCounters counters = new OutcomeCounters();
   private final LatencyObserver latencies = new LatencyObserver();
   private final SlowLog slowLog = new SlowLog();
   private final SearchObserver observer =
       new SearchObservers(
           List.of(search -> counters.count(search.summary().outcome()), latencies, slowLog));
+  private volatile Experiment experiment;
   private volatile ChannelServices services;
   private volatile RewriteClient client;
+
+  /**
+   * @param settings of the node
+   */
+  public IterqrPlugin(Settings settings) {
+    readsUbiExt = UbiSettings.REGISTER_EXT.get(settings);
+    experiment = ExperimentSettings.read(settings);
+  }
 
   @Override
   public List<Setting<?>> getSettings() {
     List<Setting<?>> settings = new ArrayList<>(SlowLogSettings.ALL);
     settings.add(IterqrSettings.SERVER_ENDPOINT);
+    settings.addAll(UbiSettings.ALL);
+    settings.addAll(ExperimentSettings.ALL);
     return settings;
   }
 
@@ -92,10 +109,11 @@ public final class IterqrPlugin extends Plugin
         new RewriteClient(
             IterqrSettings.SERVER_ENDPOINT.get(environment.settings()),
             threadPool.executor(ThreadPool.Names.GENERIC));
-    clusterService
-        .getClusterSettings()
-        .addSettingsUpdateConsumer(IterqrSettings.SERVER_ENDPOINT, client::endpoint);
-    slowLog.follow(environment.settings(), clusterService.getClusterSettings());
+    ClusterSettings clusterSettings = clusterService.getClusterSettings();
+    clusterSettings.addSettingsUpdateConsumer(IterqrSettings.SERVER_ENDPOINT, client::endpoint);
+    clusterSettings.addSettingsUpdateConsumer(
+        changed -> experiment = ExperimentSettings.read(changed), ExperimentSettings.ALL);
+    slowLog.follow(environment.settings(), clusterSettings);
     return List.of(
         new SearchStartListener(), new StatsSections(List.of(counters, latencies, slowLog)));
   }
@@ -105,7 +123,8 @@ public final class IterqrPlugin extends Plugin
       Parameters parameters) {
     return Map.of(
         QueryRewriteProcessor.TYPE,
-        new QueryRewriteProcessor.Factory(() -> client, () -> services));
+        new QueryRewriteProcessor.Factory(
+            new IdentityReader(() -> experiment), () -> client, () -> services));
   }
 
   @Override
@@ -118,7 +137,7 @@ public final class IterqrPlugin extends Plugin
 
   @Override
   public List<SearchExtSpec<?>> getSearchExts() {
-    return List.of(IterqrExt.spec());
+    return readsUbiExt ? List.of(IterqrExt.spec(), UbiExt.spec()) : List.of(IterqrExt.spec());
   }
 
   @Override

@@ -41,6 +41,8 @@ public enum Outcome {
   SKIPPED_NO_TEXT,
   /** A later page without a valid page token. */
   PAGE_UNPINNED,
+  /** The control arm of an experiment: searched as if there were no rewriting. */
+  CONTROL,
   /** A fault of the plugin itself or of the pipeline's set-up. */
   ERROR;
 

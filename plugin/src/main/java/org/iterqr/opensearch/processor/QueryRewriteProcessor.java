@@ -12,6 +12,8 @@ import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.experiment.ExperimentBucket;
+import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -45,6 +47,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
   private static final Logger logger = LogManager.getLogger(QueryRewriteProcessor.class);
 
   private final RewriteConfig config;
+  private final IdentityReader identities;
   private final Supplier<RewriteClient> client;
   private final Supplier<ChannelServices> services;
 
@@ -53,10 +56,12 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       String description,
       boolean ignoreFailure,
       RewriteConfig config,
+      IdentityReader identities,
       Supplier<RewriteClient> client,
       Supplier<ChannelServices> services) {
     super(tag, description, ignoreFailure);
     this.config = config;
+    this.identities = identities;
     this.client = client;
     this.services = services;
   }
@@ -77,40 +82,49 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       PipelineProcessingContext context,
       ActionListener<SearchRequest> listener) {
     Budget budget = Budget.start(config.budgetMs());
+    SearchIdentity identity = SearchIdentity.NONE;
     ChannelRun run;
     try {
-      run = start(request, budget);
+      RequestExt ext = RequestExt.of(request);
+      String region = ext.region() == null ? config.region() : ext.region();
+      identity = identities.read(request, region);
+      run = start(request, ext, identity, budget);
     } catch (Throwable e) {
       Faults.report(logger, "the search goes on without rewriting", e);
-      run = ended(budget, "", Outcome.ERROR);
+      run = ended(identity, budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);
     run.handedOn();
     listener.onResponse(request);
   }
 
-  private ChannelRun start(SearchRequest request, Budget budget) throws IOException {
-    RequestExt ext = RequestExt.of(request);
+  private ChannelRun start(
+      SearchRequest request, RequestExt ext, SearchIdentity identity, Budget budget)
+      throws IOException {
     Optional<Outcome> skip = Eligibility.skipReason(request, config.windowSize());
     if (skip.isPresent()) {
-      return ended(budget, "", skip.get());
+      return ended(identity, budget, "", skip.get());
+    }
+    // Before anything that costs: the arms differ in nothing but the rewriting.
+    if (identity.assignment().bucket() == ExperimentBucket.CONTROL) {
+      String given = ext.query() == null ? "" : ext.query();
+      return ended(identity, budget, given, Outcome.CONTROL);
     }
     SearchSource source = SearchSource.of(request.source());
     Optional<UserText> text = UserText.find(source.query(), ext.query());
     if (text.isEmpty()) {
-      return ended(budget, "", Outcome.SKIPPED_NO_TEXT);
+      return ended(identity, budget, "", Outcome.SKIPPED_NO_TEXT);
     }
     String query = text.get().text();
-    String region = ext.region() == null ? config.region() : ext.region();
     if (RewriteLimits.length(query) > RewriteLimits.QUERY_CHARACTERS
-        || RewriteLimits.length(region) > RewriteLimits.LABEL_CHARACTERS) {
-      return ended(budget, query, Outcome.REJECTED);
+        || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
+      return ended(identity, budget, query, Outcome.REJECTED);
     }
     String digest = digest(request, source);
     Optional<PageToken> pinned =
         Optional.ofNullable(ext.pageToken()).flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.from(request.source()) > 0) {
-      return ended(budget, query, Outcome.PAGE_UNPINNED);
+      return ended(identity, budget, query, Outcome.PAGE_UNPINNED);
     }
     int windowSize = pinned.map(PageToken::windowSize).orElse(config.windowSize());
     TraceContext trace = trace();
@@ -119,18 +133,12 @@ public final class QueryRewriteProcessor extends AbstractProcessor
             services.get(),
             budget,
             new ChannelRun.Plan(
-                trace.requestId(),
-                SearchIdentity.NONE,
-                windowSize,
-                query,
-                ext.query(),
-                digest,
-                pinned));
+                trace.requestId(), identity, windowSize, query, ext.query(), digest, pinned));
     if (pinned.isPresent()) {
       PageToken token = pinned.get();
       run.rewritesArrived(RewriteReply.pinned(token.checkpointId(), token.rewrites()));
     } else {
-      askServer(query, region, trace, budget, run);
+      askServer(query, identity.region(), trace, budget, run);
     }
     return run;
   }
@@ -159,12 +167,11 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
   }
 
-  private ChannelRun ended(Budget budget, String query, Outcome outcome) {
+  private ChannelRun ended(SearchIdentity identity, Budget budget, String query, Outcome outcome) {
     return ChannelRun.ended(
         services.get(),
         budget,
-        new ChannelRun.Plan(
-            "", SearchIdentity.NONE, config.windowSize(), query, null, "", Optional.empty()),
+        new ChannelRun.Plan("", identity, config.windowSize(), query, null, "", Optional.empty()),
         outcome);
   }
 
@@ -178,14 +185,20 @@ public final class QueryRewriteProcessor extends AbstractProcessor
 
   /** Creates the processor of a pipeline. */
   public static final class Factory implements Processor.Factory<SearchRequestProcessor> {
+    private final IdentityReader identities;
     private final Supplier<RewriteClient> client;
     private final Supplier<ChannelServices> services;
 
     /**
+     * @param identities finds out who searches
      * @param client of this node
      * @param services of this node
      */
-    public Factory(Supplier<RewriteClient> client, Supplier<ChannelServices> services) {
+    public Factory(
+        IdentityReader identities,
+        Supplier<RewriteClient> client,
+        Supplier<ChannelServices> services) {
+      this.identities = identities;
       this.client = client;
       this.services = services;
     }
@@ -199,7 +212,13 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         Map<String, Object> config,
         PipelineContext context) {
       return new QueryRewriteProcessor(
-          tag, description, ignoreFailure, RewriteConfig.read(tag, config), client, services);
+          tag,
+          description,
+          ignoreFailure,
+          RewriteConfig.read(tag, config),
+          identities,
+          client,
+          services);
     }
   }
 }

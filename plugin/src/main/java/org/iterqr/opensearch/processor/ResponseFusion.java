@@ -246,9 +246,9 @@ final class ResponseFusion {
 
   private void send(
       SearchSummary summary, SearchResponse response, Optional<AnsweredSearch.Fused> fused) {
-    SearchIdentity identity = run == null ? SearchIdentity.NONE : run.plan().identity();
     String requestId = run == null ? "" : run.plan().requestId();
-    observer.answered(new AnsweredSearch(requestId, identity, summary, request, response, fused));
+    observer.answered(
+        new AnsweredSearch(requestId, summary.identity(), summary, request, response, fused));
     listener.onResponse(response);
   }
 
@@ -268,11 +268,13 @@ final class ResponseFusion {
       long total = System.nanoTime() - startNanos;
       Timings timings =
           new Timings(Timings.NOT_REACHED, Timings.NOT_REACHED, Timings.NOT_REACHED, total, total);
-      return new SearchSummary(outcome, "", null, retrieved, 0, pageToken, timings);
+      return new SearchSummary(
+          SearchIdentity.NONE, outcome, "", null, retrieved, 0, pageToken, timings);
     }
     long fetchNanos =
         fetchStartNanos == 0 ? Timings.NOT_REACHED : System.nanoTime() - fetchStartNanos;
     return new SearchSummary(
+        run.plan().identity(),
         outcome,
         run.plan().query(),
         run.reply(),

@@ -6,11 +6,14 @@ import java.util.List;
 import java.util.Map;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.experiment.Assignment;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Outcome;
 
 /**
  * The query-level facts of one search.
  *
+ * @param identity who searched
  * @param outcome how the channel ended
  * @param query the user's text; empty if none was found
  * @param reply the rewrites; null if there was no reply
@@ -20,6 +23,7 @@ import org.iterqr.opensearch.outcome.Outcome;
  * @param timings where the time went
  */
 public record SearchSummary(
+    SearchIdentity identity,
     Outcome outcome,
     String query,
     RewriteReply reply,
@@ -35,7 +39,14 @@ public record SearchSummary(
   public ResponseExt toExt() {
     RewriteReply shown = reply == null ? RewriteReply.pinned("", List.of()) : reply;
     Map<String, Object> ext = new LinkedHashMap<>();
+    ext.put("query_id", identity.queryId());
     ext.put("outcome", outcome.wireName());
+    Assignment assignment = identity.assignment();
+    if (!assignment.experiment().isEmpty()) {
+      ext.put(
+          "experiment",
+          Map.of("name", assignment.experiment(), "bucket", assignment.bucket().wireName()));
+    }
     ext.put("query", query);
     ext.put("checkpoint_id", shown.checkpointId());
     ext.put("fix", shown.fix());

@@ -20,9 +20,10 @@ import org.opensearch.search.profile.SearchProfileShardResults;
 
 /**
  * Makes the response of a channel-enabled search from the plain one: hits tagged, {@code
- * ext.iterqr} appended, {@code took} updated. Totals, aggregations, suggestions, profile and shard
- * counts are always those of the original search. Whatever is thrown, the plain response and its
- * hits are then as they were.
+ * ext.iterqr} appended (unless the UBI plugin writes the response's ext section: a second one
+ * beside it would break the JSON), {@code took} updated. Totals, aggregations, suggestions, profile
+ * and shard counts are always those of the original search. Whatever is thrown, the plain response
+ * and its hits are then as they were.
  */
 public final class TaggedResponse {
   /** The page's order is not that of the original's window, so ranks in it are not known. */
@@ -90,7 +91,9 @@ public final class TaggedResponse {
       SearchResponse plain, SearchHits hits, boolean timedOut, long tookMs, SearchSummary summary) {
     SearchResponseSections sections = plain.getInternalResponse();
     List<SearchExtBuilder> exts = new ArrayList<>(sections.getSearchExtBuilders());
-    exts.add(summary.toExt());
+    if (!summary.identity().ubiPluginAnswers()) {
+      exts.add(summary.toExt());
+    }
     Map<String, ProfileShardResult> profile = plain.getProfileResults();
     InternalSearchResponse internal =
         new InternalSearchResponse(

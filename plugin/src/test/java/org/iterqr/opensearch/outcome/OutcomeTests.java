@@ -28,6 +28,7 @@ class OutcomeTests {
             "skipped_past_window",
             "skipped_no_text",
             "page_unpinned",
+            "control",
             "error"),
         Arrays.stream(Outcome.values()).map(Outcome::wireName).toList());
   }

@@ -10,6 +10,8 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.RewriteClient;
+import org.iterqr.opensearch.experiment.Experiment;
+import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.search.ChannelResult;
 import org.iterqr.opensearch.search.ChannelRun;
@@ -44,7 +46,8 @@ class QueryRewriteProcessorTests {
     ChannelServices services =
         new ChannelServices(null, threadPool, NamedXContentRegistry.EMPTY, () -> "node");
     var processor =
-        new QueryRewriteProcessor.Factory(client, () -> services)
+        new QueryRewriteProcessor.Factory(
+                new IdentityReader(() -> new Experiment("", "", 100, 0)), client, () -> services)
             .create(Map.of(), null, null, false, new HashMap<>(), null);
     SearchRequest request =
         new SearchRequest("dishes")

@@ -9,7 +9,11 @@ import java.util.List;
 import java.util.Map;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.experiment.Assignment;
+import org.iterqr.opensearch.experiment.ExperimentBucket;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.ubi.UbiParameters;
 import org.junit.jupiter.api.Test;
 import org.opensearch.common.io.stream.BytesStreamOutput;
 import org.opensearch.common.xcontent.XContentHelper;
@@ -79,7 +83,9 @@ class ExtTests {
     Map<?, ?> iterqr = (Map<?, ?>) section.get("iterqr");
     assertEquals(
         List.of(
+            "query_id",
             "outcome",
+            "experiment",
             "query",
             "checkpoint_id",
             "fix",
@@ -91,7 +97,9 @@ class ExtTests {
             "page_token",
             "timings"),
         List.copyOf(iterqr.keySet()));
+    assertEquals("q1", iterqr.get("query_id"));
     assertEquals("fused", iterqr.get("outcome"));
+    assertEquals(Map.of("name", "exp", "bucket", "treatment"), iterqr.get("experiment"));
     assertEquals(
         List.of(
             Map.of(
@@ -110,7 +118,9 @@ class ExtTests {
   }
 
   private static SearchSummary summary() {
+    UbiParameters ubi = UbiParameters.NONE.withQueryId("q1");
     return new SearchSummary(
+        new SearchIdentity(ubi, false, "north", new Assignment("exp", ExperimentBucket.TREATMENT)),
         Outcome.FUSED,
         "soop",
         RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 0.5))),

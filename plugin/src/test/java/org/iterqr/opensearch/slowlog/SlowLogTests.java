@@ -111,7 +111,8 @@ class SlowLogTests {
     return new AnsweredSearch(
         "request-7",
         SearchIdentity.NONE,
-        new SearchSummary(Outcome.TIMEOUT, query, null, Map.of(), 50, "", timings),
+        new SearchSummary(
+            SearchIdentity.NONE, Outcome.TIMEOUT, query, null, Map.of(), 50, "", timings),
         new SearchRequest("dishes"),
         null,
         Optional.empty());

@@ -1,0 +1,2 @@
+/** A/B experiments: which searches rewrites may touch, so that arms can be compared. */
+package org.iterqr.opensearch.experiment;
