@@ -40,6 +40,20 @@ class GrpcConfig(_Section):
     """Calls handled at the same time; more are answered with RESOURCE_EXHAUSTED."""
     shutdown_grace_ms: int = Field(default=5_000, ge=0, le=600_000)
     """Time that calls in flight get to finish when the server is told to stop."""
+    tls_certificate: str = ""
+    """PEM file with the server's certificate, intermediate ones after it; empty means no TLS."""
+    tls_key: str = ""
+    """PEM file with the certificate's key, not encrypted."""
+    tls_client_ca: str = ""
+    """PEM file with the authorities whose clients may call; empty means that clients need no certificate."""
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> GrpcConfig:
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key: both or none must be given")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca: needs tls_certificate")
+        return self
 
 
 class ModelConfig(_Section):

@@ -2,7 +2,8 @@
 
 `opensearch_node` is the default version with our plugin. `plugin_node` runs a test on every version we build for, the
 older one with the k-NN plugin beside ours. `plugin_cluster` is three nodes of the default version. Tests share the
-nodes, so each takes index and pipeline names of its own and restores what it changes for the whole cluster.
+nodes, so each takes index and pipeline names of its own and restores what it changes for the whole cluster. The cache
+of replies is off.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from opensearchpy import OpenSearch
 
 DEFAULT_VERSION = "3.8.0"
 KNN_VERSION = "3.6.0"
+# Tests say what the server answers to each search; those of the cache turn it on.
+TEST_SETTINGS = {"plugins.iterqr.client.cache.enabled": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class NodePool:
             cluster = Cluster.create(self._folder / "cluster", size=3, version=DEFAULT_VERSION)
             cluster.install(build_plugin(DEFAULT_VERSION))
             try:
-                urls = cluster.start(NodeOptions())
+                urls = cluster.start(NodeOptions(settings=TEST_SETTINGS))
             except BaseException:
                 cluster.delete()
                 raise
@@ -98,7 +101,7 @@ class NodePool:
         if version == KNN_VERSION:
             instance.install(ensure_knn_zip(version))
         try:
-            url = instance.start(NodeOptions()).url
+            url = instance.start(NodeOptions(settings=TEST_SETTINGS)).url
         except BaseException:
             instance.delete()
             raise

@@ -12,7 +12,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import RequestError
 from support.opensearch_node import RunningNode
 
-ENDPOINT_SETTING = "plugins.iterqr.server.endpoint"
+ENDPOINT_SETTING = "plugins.iterqr.server.endpoints"
 STATS = "/_plugins/_iterqr/stats"
 Body = Mapping[str, Any]
 Response = dict[str, Any]

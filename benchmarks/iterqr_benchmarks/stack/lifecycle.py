@@ -184,7 +184,7 @@ class _Starting:
         reported.result = f"{zip_path.name} installed as {name}"
 
     def _start_node(self, reported: Step) -> None:
-        settings = {"plugins.iterqr.server.endpoint": self._address}
+        settings = {"plugins.iterqr.server.endpoints": self._address}
         options = NodeOptions(http_port=self._http_port, settings=settings)
         status = NodeInstance(self._folder.node).start(options)
         reported.result = f"answers at {status.url}"

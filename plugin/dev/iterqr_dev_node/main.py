@@ -30,7 +30,7 @@ examples:
   iterqr-dev-node stop build/node                  stop it and wait until it has ended
   iterqr-dev-node start build/knn --version 3.6.0  another one beside it ...
   iterqr-dev-node install build/knn36 --version 3.6.0 --knn     ... or one with the k-NN plugin
-  iterqr-dev-node run build/node -E plugins.iterqr.server.endpoint=127.0.0.1:50051
+  iterqr-dev-node run build/node -E plugins.iterqr.server.endpoints=127.0.0.1:50051
 
 A node lives in the FOLDER given: its data, logs, configuration and plugins. The server itself lies in
 $ITERQR_CACHE/opensearch (default ~/.cache/iterqr). Run as root, the node runs as user nobody, as OpenSearch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -23,10 +25,11 @@ _CHECKPOINT_SERVICE = checkpoint_service_pb2.DESCRIPTOR.services_by_name["Checkp
 _OVERALL = ""
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 _MAX_METADATA_BYTES = 16_384
+_MIN_PING_INTERVAL_MS = 5_000  # clients that watch health ask each few seconds whether the connection still lives
 
 
 class ListenError(OSError):
-    """The configured address cannot be listened on."""
+    """The configured address cannot be listened on, or not with the configured certificate."""
 
 
 class GrpcServer:
@@ -48,6 +51,7 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", config.max_message_bytes),
                 ("grpc.max_metadata_size", _MAX_METADATA_BYTES),
                 ("grpc.so_reuseport", 0),  # a second server on the port must fail, not take half of the calls
+                ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
             ],
         )
         query_rewrite_service_pb2_grpc.add_QueryRewriteServiceServicer_to_server(query_rewrite, self._server)
@@ -61,14 +65,19 @@ class GrpcServer:
         """Listens and answers.
 
         Raises:
-            ListenError: the address cannot be used.
+            ListenError: the address or the certificate cannot be used.
         """
         await self.set_serving(False)
         address = f"{self._config.host}:{self._config.port}"
+        credentials = _credentials(self._config)
         try:
-            self.port = self._server.add_insecure_port(address)
+            if credentials:
+                self.port = self._server.add_secure_port(address, credentials)
+            else:
+                self.port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise ListenError(f"grpc.port: cannot listen on {address}") from error
+            culprit = "port, grpc.tls_certificate or grpc.tls_key" if credentials else "port"
+            raise ListenError(f"grpc.{culprit}: cannot listen on {address}") from error
         await self._server.start()
 
     async def set_serving(self, serving: bool) -> None:
@@ -82,6 +91,27 @@ class GrpcServer:
         """Refuses new calls, gives those in flight `grace_s` seconds, and stops."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_s)
+
+
+def _credentials(config: GrpcConfig) -> grpc.ServerCredentials | None:
+    """Returns what TLS needs, or None if there is to be none.
+
+    Raises:
+        ListenError: a file cannot be read.
+    """
+    if not config.tls_certificate:
+        return None
+    certificate = _pem("tls_certificate", config.tls_certificate)
+    key = _pem("tls_key", config.tls_key)
+    client_ca = _pem("tls_client_ca", config.tls_client_ca) if config.tls_client_ca else None
+    return grpc.ssl_server_credentials([(key, certificate)], client_ca, require_client_auth=client_ca is not None)
+
+
+def _pem(field: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ListenError(f"grpc.{field}: cannot read {path}: {error.strerror or error}") from error
 
 
 def _add_reflection(server: aio.Server) -> None:

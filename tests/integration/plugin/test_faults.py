@@ -41,6 +41,8 @@ TRIES = 7
 
 # Whether the connection breaks before a call is sent on it or after is up to the sockets.
 NO_GRPC = "unavailable or bad_reply"
+# The second, once enough calls have failed.
+AWAY = "unavailable or breaker_open"
 
 
 @pytest.fixture
@@ -100,12 +102,12 @@ def test_a_server_that_stops_freezes_and_comes_back(hasty: PluginSearch) -> None
         eventually(is_fused)
 
         server.kill()
-        assert_plain_in_time(hasty, "unavailable")
+        assert_plain_in_time(hasty, AWAY)
         server.start()
         eventually(is_fused)
 
         server.stop()
-        assert_plain_in_time(hasty, "unavailable")
+        assert_plain_in_time(hasty, AWAY)
         server.start()
         eventually(is_fused)
 
@@ -236,7 +238,8 @@ def test_many_searches_at_once_while_the_server_is_frozen(hasty: PluginSearch) -
         start = time.perf_counter()
         responses = hasty.client.msearch(body=lines, params={"max_concurrent_searches": "40"})["responses"]
         took_ms = (time.perf_counter() - start) * 1000
-    assert [outcome(response) for response in responses] == ["timeout"] * 40
+    # Those that the node began later find the breaker open.
+    assert {outcome(response) for response in responses} <= {"timeout", "breaker_open"}
     for response in responses:
         assert_plain_hits(response, plain)
     assert took_ms < BUDGET_MS * 3, "one after the other it would be 12 s"

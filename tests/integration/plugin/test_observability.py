@@ -23,9 +23,10 @@ BODY = {"query": match(TYPO)}
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 OUTCOMES = {
-    "fused", "no_rewrites", "timeout", "unavailable", "bad_reply", "rejected", "windows_failed", "skipped_sort",
-    "skipped_collapse", "skipped_search_after", "skipped_min_score", "skipped_scroll", "skipped_size_zero",
-    "skipped_suggest_only", "skipped_past_window", "skipped_no_text", "page_unpinned", "control", "error",
+    "fused", "no_rewrites", "timeout", "unavailable", "bad_reply", "rejected", "breaker_open", "overloaded",
+    "windows_failed", "skipped_sort", "skipped_collapse", "skipped_search_after", "skipped_min_score", "skipped_scroll",
+    "skipped_size_zero", "skipped_suggest_only", "skipped_past_window", "skipped_no_text", "page_unpinned",
+    "control", "error",
 }  # fmt: skip
 
 

@@ -78,7 +78,7 @@ def test_documented_defaults_work(plugin: PluginSearch) -> None:
     assert outcome(plugin.search({"query": match(TYPO)}, pipeline=name)) in ("fused", "timeout")
 
 
-@pytest.mark.parametrize("endpoint", ["", "nowhere", "host:0", "host:65536", ":50051", "http://host:1", "a b:1"])
+@pytest.mark.parametrize("endpoint", ["nowhere", "host:0", "host:65536", ":50051", "http://host:1", "a b:1", "a:1,a:1"])
 def test_a_wrong_endpoint_is_refused(plugin: PluginSearch, endpoint: str) -> None:
     before = current_endpoint(plugin.client)
     assert ENDPOINT_SETTING in told(refusal(lambda: set_endpoint(plugin.client, endpoint)))

@@ -37,9 +37,9 @@ def test_flags_that_older_javas_do_not_know_are_left_out(major: int, unsafe: boo
 
 
 def test_settings_are_lines_of_yaml() -> None:
-    text = node_settings(name="dev", http_port=9201, extra={"plugins.iterqr.server.endpoint": "127.0.0.1:50051"})
+    text = node_settings(name="dev", http_port=9201, extra={"plugins.iterqr.server.endpoints": "127.0.0.1:50051"})
     assert '"http.port": 9201\n' in text
-    assert '"plugins.iterqr.server.endpoint": "127.0.0.1:50051"\n' in text
+    assert '"plugins.iterqr.server.endpoints": "127.0.0.1:50051"\n' in text
 
 
 def test_further_settings_win() -> None:

@@ -6,6 +6,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
+import org.iterqr.opensearch.client.ClientSettings;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TraceContext;
 import org.iterqr.opensearch.experiment.Experiment;
@@ -83,7 +84,7 @@ public final class IterqrPlugin extends Plugin
   @Override
   public List<Setting<?>> getSettings() {
     List<Setting<?>> settings = new ArrayList<>(SlowLogSettings.ALL);
-    settings.add(IterqrSettings.SERVER_ENDPOINT);
+    settings.addAll(ClientSettings.ALL);
     settings.addAll(UbiSettings.ALL);
     settings.addAll(ExperimentSettings.ALL);
     return settings;
@@ -106,11 +107,9 @@ public final class IterqrPlugin extends Plugin
         new ChannelServices(
             nodeClient, threadPool, xContentRegistry, () -> clusterService.localNode().getId());
     client =
-        new RewriteClient(
-            IterqrSettings.SERVER_ENDPOINT.get(environment.settings()),
-            threadPool.executor(ThreadPool.Names.GENERIC));
+        new RewriteClient(environment.settings(), threadPool.executor(ThreadPool.Names.GENERIC));
     ClusterSettings clusterSettings = clusterService.getClusterSettings();
-    clusterSettings.addSettingsUpdateConsumer(IterqrSettings.SERVER_ENDPOINT, client::endpoint);
+    client.follow(clusterSettings);
     clusterSettings.addSettingsUpdateConsumer(
         changed -> experiment = ExperimentSettings.read(changed), ExperimentSettings.ALL);
     slowLog.follow(environment.settings(), clusterSettings);

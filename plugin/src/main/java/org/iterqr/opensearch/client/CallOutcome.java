@@ -4,10 +4,16 @@ import io.grpc.Status;
 import io.grpc.netty.shaded.io.netty.handler.codec.http2.Http2Exception;
 import org.iterqr.opensearch.outcome.Outcome;
 
-/** Names the outcome of a search whose rewrite call ended with a gRPC status other than OK. */
+/**
+ * What a call that ended with a gRPC status other than OK means for its search, and its replica.
+ */
 final class CallOutcome {
   private CallOutcome() {}
 
+  /**
+   * @param status other than OK
+   * @return the outcome of the search
+   */
   static Outcome of(Status status) {
     if (isConnectionFault(status)) {
       return Outcome.UNAVAILABLE;
@@ -30,6 +36,25 @@ final class CallOutcome {
       // call whose reply it cannot parse; we never cancel one.
       case OK, CANCELLED, INTERNAL, UNKNOWN, UNIMPLEMENTED, DATA_LOSS, OUT_OF_RANGE ->
           Outcome.BAD_REPLY;
+    };
+  }
+
+  /**
+   * @param outcome of the search
+   * @param isAnswered whether the server itself ended the call; a client that gave up, or a proxy
+   *     that did, cannot know more than that nothing came
+   * @param allowedMs what the call had
+   * @param minimumTimeoutMs a call that had less may time out without being a failure
+   * @return what it says of the replica
+   */
+  static CallVerdict verdict(
+      Outcome outcome, boolean isAnswered, long allowedMs, long minimumTimeoutMs) {
+    return switch (outcome) {
+      case UNAVAILABLE, BAD_REPLY -> CallVerdict.FAILURE;
+      // A server that says in time that it has no rewrite yet is slow, perhaps, but well.
+      case TIMEOUT ->
+          !isAnswered && allowedMs >= minimumTimeoutMs ? CallVerdict.FAILURE : CallVerdict.NEUTRAL;
+      default -> CallVerdict.NEUTRAL;
     };
   }
 

@@ -28,4 +28,10 @@ public record Endpoint(String host, int port) {
     }
     throw new IllegalArgumentException("must be host:port, but was [" + value + "]");
   }
+
+  /** In the form that {@link #parse} reads. */
+  @Override
+  public String toString() {
+    return (host.contains(":") ? "[" + host + "]" : host) + ":" + port;
+  }
 }

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import org.iterqr.rewrite.v1.ChainOfThought;
+import org.iterqr.rewrite.v1.Outcome;
 import org.iterqr.rewrite.v1.RewriteQueryResponse;
 import org.iterqr.rewrite.v1.Timings;
 
@@ -61,6 +62,8 @@ final class ReplyReader {
         limited("chain_of_thought.meaning", thought.getMeaning(), THOUGHT_CHARACTERS),
         hints(reply),
         List.copyOf(rewrites),
+        ReplySource.of(reply.getSource()),
+        reply.getOutcome() == Outcome.OUTCOME_PARTIAL,
         timings(reply.getTimings()));
   }
 

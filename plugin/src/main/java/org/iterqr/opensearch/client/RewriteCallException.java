@@ -18,6 +18,16 @@ public final class RewriteCallException extends Exception {
   }
 
   /**
+   * The call was not made. Without a stack trace, as this is how load is shed.
+   *
+   * @param outcome the search's outcome because of it
+   */
+  public RewriteCallException(Outcome outcome) {
+    super(outcome.wireName(), null, false, false);
+    this.outcome = outcome;
+  }
+
+  /**
    * @return the search's outcome because of it
    */
   public Outcome outcome() {

@@ -1,138 +1,152 @@
 package org.iterqr.opensearch.client;
 
-import io.grpc.Metadata;
-import io.grpc.Status;
-import io.grpc.netty.shaded.io.netty.channel.EventLoopGroup;
-import io.grpc.netty.shaded.io.netty.channel.nio.NioEventLoopGroup;
-import io.grpc.stub.MetadataUtils;
-import io.grpc.stub.StreamObserver;
 import java.io.Closeable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
-import org.iterqr.rewrite.v1.RewriteQueryRequest;
-import org.iterqr.rewrite.v1.RewriteQueryResponse;
+import org.opensearch.common.settings.ClusterSettings;
+import org.opensearch.common.settings.Settings;
 import org.opensearch.core.action.ActionListener;
 
 /**
- * Asks the rewrite server for rewrites, never blocking the caller. Thread-safe. Listeners are
- * called on the executor given, without the caller's thread context.
+ * Asks the rewrite servers for rewrites, never blocking the caller. Thread-safe. Listeners are
+ * called on the executor given, without the caller's thread context, or at once by the caller.
  */
 public final class RewriteClient implements Closeable {
-  private static final Metadata.Key<String> TRACEPARENT =
-      Metadata.Key.of(TraceContext.TRACEPARENT_HEADER, Metadata.ASCII_STRING_MARSHALLER);
-  private static final Metadata.Key<String> REQUEST_ID =
-      Metadata.Key.of(TraceContext.REQUEST_ID_HEADER, Metadata.ASCII_STRING_MARSHALLER);
+  /** With less time left, a call is not worth making. */
+  static final long LEAST_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
 
-  private final ExecutorService executor;
-  private final EventLoopGroup eventLoops;
-  private volatile ServerChannel channel;
+  private static final Logger logger = LogManager.getLogger(RewriteClient.class);
+
+  /** A search that waits for the call of another, with what it needs to make its own. */
+  private record Waiter(
+      RewriteCall call, CacheKey key, long deadlineNanos, ActionListener<RewriteReply> listener) {}
+
+  private final ReplicaPool pool;
+  private final ReplicaCalls calls;
+  private final ReplyCache cache;
+  private final SingleFlight<CacheKey, Waiter> flights = new SingleFlight<>();
+  private final LongAdder coalesced = new LongAdder();
+  private volatile ClientConfig config;
 
   /**
    * Starts connecting at once.
    *
-   * @param endpoint where the server listens
+   * @param settings of the node
    * @param executor of the node's thread pool; runs the listeners
    */
-  public RewriteClient(Endpoint endpoint, ExecutorService executor) {
-    this.executor = executor;
-    this.eventLoops =
-        new NioEventLoopGroup(
-            1,
-            task -> {
-              Thread thread = new Thread(task, "iterqr-grpc");
-              thread.setDaemon(true);
-              return thread;
-            });
-    this.channel = connect(endpoint);
+  public RewriteClient(Settings settings, ExecutorService executor) {
+    this.config = ClientSettings.read(settings);
+    this.pool = new ReplicaPool(executor, () -> config.breaker());
+    this.calls = new ReplicaCalls(pool, () -> config);
+    this.cache = new ReplyCache(config.cache(), System::nanoTime);
+    pool.use(config.endpoints());
   }
 
   /**
-   * Sends later calls to another server; calls in flight end on the old connection.
-   *
-   * @param endpoint where the server listens
+   * @param clusterSettings whose changes are to be followed
    */
-  public synchronized void endpoint(Endpoint endpoint) {
-    ServerChannel old = channel;
-    if (!old.endpoint().equals(endpoint)) {
-      channel = connect(endpoint);
-      old.retire();
-    }
+  public void follow(ClusterSettings clusterSettings) {
+    clusterSettings.addSettingsUpdateConsumer(this::configure, ClientSettings.ALL);
   }
 
   /**
-   * Starts a call.
+   * Finds rewrites in the node's cache, or starts a call, or joins one that is under way.
    *
    * @param call what to rewrite, until when
    * @param listener gets the checked reply, or a {@link RewriteCallException} that names the
    *     outcome
    */
   public void rewrite(RewriteCall call, ActionListener<RewriteReply> listener) {
-    Metadata headers = new Metadata();
-    headers.put(TRACEPARENT, call.trace().traceparent());
-    headers.put(REQUEST_ID, call.trace().requestId());
-    RewriteQueryRequest request =
-        RewriteQueryRequest.newBuilder()
-            .setQuery(call.query())
-            .setRegion(call.region())
-            .setTenant(call.tenant())
-            .setMaxRewrites(call.maxRewrites())
-            .setRequestId(call.trace().requestId())
-            .build();
-    channel
-        .stub()
-        .withDeadlineAfter(call.deadlineMs(), TimeUnit.MILLISECONDS)
-        .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers))
-        .rewriteQuery(request, new ReplyObserver(call, listener));
+    long deadlineNanos = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(call.deadlineMs());
+    if (!config.cache().isEnabled()) {
+      calls.start(call, deadlineNanos, listener);
+      return;
+    }
+    CacheKey key = CacheKey.of(call);
+    RewriteReply cached = cache.get(key);
+    if (cached != null) {
+      listener.onResponse(cached);
+    } else {
+      share(new Waiter(call, key, deadlineNanos, listener));
+    }
+  }
+
+  /**
+   * @return its state now
+   */
+  public ClientStats stats() {
+    return new ClientStats(
+        calls.inFlight(), coalesced.sum(), calls.notAsked(), cache.stats(), pool.stats());
+  }
+
+  private void share(Waiter waiter) {
+    SingleFlight<CacheKey, Waiter>.Flight flight =
+        flights.joinOrMake(waiter.key(), waiter.deadlineNanos(), waiter);
+    if (flight == null) {
+      coalesced.increment();
+      return;
+    }
+    long generation = cache.generation();
+    calls.start(
+        waiter.call(),
+        waiter.deadlineNanos(),
+        new ActionListener<>() {
+          @Override
+          public void onResponse(RewriteReply reply) {
+            if (!reply.isPartial()) {
+              cache.put(waiter.key(), reply, generation);
+            }
+            RewriteReply shared = reply.from(ReplySource.NODE_COALESCED);
+            flight.land().forEach(other -> answer(() -> other.listener().onResponse(shared)));
+            waiter.listener().onResponse(reply);
+          }
+
+          @Override
+          public void onFailure(Exception failure) {
+            flight.land().forEach(other -> answer(() -> failedFor(other, failure)));
+            waiter.listener().onFailure(failure);
+          }
+        });
+  }
+
+  /** What one search throws at its answer keeps the others from none. */
+  private static void answer(Runnable search) {
+    try {
+      search.run();
+    } catch (Throwable e) {
+      Faults.report(logger, "a search threw at its rewrites", e);
+    }
+  }
+
+  /** The call that was joined ran out of its own time; who came later may have some left. */
+  private void failedFor(Waiter waiter, Exception failure) {
+    boolean isTimeout =
+        failure instanceof RewriteCallException call && call.outcome() == Outcome.TIMEOUT;
+    if (isTimeout && waiter.deadlineNanos() - System.nanoTime() >= LEAST_NANOS) {
+      share(waiter);
+    } else {
+      waiter.listener().onFailure(failure);
+    }
   }
 
   @Override
-  public synchronized void close() {
-    channel.close();
-    eventLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS);
+  public void close() {
+    pool.close();
   }
 
-  private ServerChannel connect(Endpoint endpoint) {
-    ServerChannel connected = new ServerChannel(endpoint, eventLoops, executor);
-    executor.execute(connected::warmUp);
-    return connected;
-  }
-
-  /** Turns the one message of a unary call, or its status, into the listener's answer. */
-  private static final class ReplyObserver implements StreamObserver<RewriteQueryResponse> {
-    private final RewriteCall call;
-    private final ActionListener<RewriteReply> listener;
-    private RewriteQueryResponse reply;
-
-    ReplyObserver(RewriteCall call, ActionListener<RewriteReply> listener) {
-      this.call = call;
-      this.listener = listener;
-    }
-
-    @Override
-    public void onNext(RewriteQueryResponse value) {
-      reply = value;
-    }
-
-    @Override
-    public void onError(Throwable error) {
-      listener.onFailure(
-          new RewriteCallException(CallOutcome.of(Status.fromThrowable(error)), error));
-    }
-
-    @Override
-    public void onCompleted() {
-      RewriteReply checked;
-      try {
-        if (reply == null) {
-          throw new BadReplyException("no message");
-        }
-        checked = ReplyReader.read(reply, call.query(), call.maxRewrites());
-      } catch (BadReplyException e) {
-        listener.onFailure(new RewriteCallException(Outcome.BAD_REPLY, e));
-        return;
-      }
-      listener.onResponse(checked);
+  private synchronized void configure(Settings settings) {
+    ClientConfig before = config;
+    config = ClientSettings.read(settings);
+    cache.configure(config.cache());
+    if (!config.endpoints().equals(before.endpoints())) {
+      pool.use(config.endpoints());
+      // Other servers may have other models.
+      cache.clear();
     }
   }
 }

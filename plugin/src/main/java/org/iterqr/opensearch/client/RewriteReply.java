@@ -11,7 +11,9 @@ import java.util.List;
  * @param meaning what the query means; may be empty
  * @param hints titles that grounded the rewrites
  * @param rewrites in the model's order, distinct, none equal to the query
- * @param timings where the server's time went; null where no server was asked
+ * @param source where they came from
+ * @param isPartial whether the deadline came before the model was done
+ * @param timings where the server's time went; null where no server was asked for this search
  */
 public record RewriteReply(
     String checkpointId,
@@ -20,6 +22,8 @@ public record RewriteReply(
     String meaning,
     List<String> hints,
     List<Rewrite> rewrites,
+    ReplySource source,
+    boolean isPartial,
     ServerTimings timings) {
 
   /**
@@ -40,6 +44,16 @@ public record RewriteReply(
    * @return a reply without reasoning, hints and timings
    */
   public static RewriteReply pinned(String checkpointId, List<Rewrite> rewrites) {
-    return new RewriteReply(checkpointId, "", "", "", List.of(), rewrites, null);
+    return new RewriteReply(
+        checkpointId, "", "", "", List.of(), rewrites, ReplySource.PAGE_TOKEN, false, null);
+  }
+
+  /**
+   * @param other where another search gets this reply from
+   * @return it, without the timings of the call that fetched it
+   */
+  RewriteReply from(ReplySource other) {
+    return new RewriteReply(
+        checkpointId, fix, intent, meaning, hints, rewrites, other, isPartial, null);
   }
 }

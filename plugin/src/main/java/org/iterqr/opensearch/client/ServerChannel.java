@@ -1,22 +1,14 @@
 package org.iterqr.opensearch.client;
 
 import com.google.protobuf.InvalidProtocolBufferException;
-import io.grpc.CallOptions;
-import io.grpc.ClientCall;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
-import io.grpc.Metadata;
-import io.grpc.MethodDescriptor;
-import io.grpc.Status;
 import io.grpc.netty.shaded.io.grpc.netty.NegotiationType;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import io.grpc.netty.shaded.io.netty.channel.EventLoopGroup;
 import io.grpc.netty.shaded.io.netty.channel.socket.nio.NioSocketChannel;
-import java.io.ByteArrayInputStream;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.UncheckedIOException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
@@ -37,13 +29,23 @@ final class ServerChannel {
    */
   private static final long RECONNECT_EVERY_NANOS = 500_000_000L;
 
-  private final Endpoint endpoint;
+  /** A peer that is silent for both together is gone. The health stream keeps this going. */
+  private static final long KEEPALIVE_EVERY_S = 10;
+
+  private static final long KEEPALIVE_PATIENCE_S = 5;
+
   private final ManagedChannel channel;
   private final AtomicLong lastReconnectNanos = new AtomicLong(System.nanoTime());
-  private final ClientCall<byte[], byte[]> healthCheck;
+  private final HealthWatch health;
 
-  ServerChannel(Endpoint endpoint, EventLoopGroup eventLoops, Executor executor) {
-    this.endpoint = endpoint;
+  /**
+   * @param endpoint where the server listens
+   * @param eventLoops shared by all connections
+   * @param executor runs what is called back
+   * @param onServing called each time the server begins to serve
+   */
+  ServerChannel(
+      Endpoint endpoint, EventLoopGroup eventLoops, Executor executor, Runnable onServing) {
     this.channel =
         NettyChannelBuilder.forAddress(endpoint.host(), endpoint.port())
             // The native transport needs permissions that a plugin should not have.
@@ -53,33 +55,44 @@ final class ServerChannel {
             .executor(executor)
             .offloadExecutor(executor)
             .maxInboundMessageSize(MAX_REPLY_BYTES)
+            .keepAliveTime(KEEPALIVE_EVERY_S, TimeUnit.SECONDS)
+            .keepAliveTimeout(KEEPALIVE_PATIENCE_S, TimeUnit.SECONDS)
+            // A name with several addresses, such as a headless service, is used in full.
+            .defaultLoadBalancingPolicy("round_robin")
             .proxyDetector(address -> null)
             .disableRetry()
             .disableServiceConfigLookUp()
             .userAgent("iterqr-opensearch")
             .build();
-    this.healthCheck = channel.newCall(HEALTH_CHECK, CallOptions.DEFAULT.withWaitForReady());
-  }
-
-  Endpoint endpoint() {
-    return endpoint;
+    this.health = new HealthWatch(channel, eventLoops, onServing);
   }
 
   QueryRewriteServiceGrpc.QueryRewriteServiceStub stub() {
-    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
+    return QueryRewriteServiceGrpc.newStub(channel);
+  }
+
+  HealthWatch.Health health() {
+    return health.health();
+  }
+
+  /**
+   * @return whether it is connected; asked for by each search, it also hurries a lost connection
+   */
+  ConnectivityState connectivity() {
+    ConnectivityState state = channel.getState(false);
+    if (state == ConnectivityState.TRANSIENT_FAILURE) {
       long last = lastReconnectNanos.get();
       long now = System.nanoTime();
       if (now - last >= RECONNECT_EVERY_NANOS && lastReconnectNanos.compareAndSet(last, now)) {
         channel.resetConnectBackoff();
       }
     }
-    return QueryRewriteServiceGrpc.newStub(channel);
+    return state;
   }
 
   /**
-   * Connects and asks for the server's health, whenever it is there: a first call pays one to two
-   * seconds for class loading, which no search's budget has. The answer does not matter. Called
-   * once.
+   * Connects and follows the server's health: a first call pays one to two seconds for class
+   * loading, which no search's budget has. Called once.
    */
   void warmUp() {
     try {
@@ -88,55 +101,18 @@ final class ServerChannel {
     } catch (InvalidProtocolBufferException e) {
       logger.debug("warm-up", e);
     }
-    try {
-      healthCheck.start(
-          new ClientCall.Listener<>() {
-            @Override
-            public void onClose(Status status, Metadata trailers) {
-              logger.debug("rewrite server [{}] answered warm-up: {}", endpoint, status.getCode());
-            }
-          },
-          new Metadata());
-      healthCheck.request(1);
-      healthCheck.sendMessage(new byte[0]);
-      healthCheck.halfClose();
-    } catch (IllegalStateException e) {
-      logger.debug("retired before it was warm", e);
-    }
+    health.start();
   }
 
   /** Lets calls in flight end; takes no new ones. */
   void retire() {
-    healthCheck.cancel("another server is used", null);
+    health.stop();
     channel.shutdown();
   }
 
   /** Ends calls in flight. */
   void close() {
+    health.stop();
     channel.shutdownNow();
-  }
-
-  private static final MethodDescriptor<byte[], byte[]> HEALTH_CHECK =
-      MethodDescriptor.<byte[], byte[]>newBuilder()
-          .setType(MethodDescriptor.MethodType.UNARY)
-          .setFullMethodName("grpc.health.v1.Health/Check")
-          .setRequestMarshaller(new BytesMarshaller())
-          .setResponseMarshaller(new BytesMarshaller())
-          .build();
-
-  private static final class BytesMarshaller implements MethodDescriptor.Marshaller<byte[]> {
-    @Override
-    public InputStream stream(byte[] value) {
-      return new ByteArrayInputStream(value);
-    }
-
-    @Override
-    public byte[] parse(InputStream stream) {
-      try {
-        return stream.readAllBytes();
-      } catch (IOException e) {
-        throw new UncheckedIOException(e);
-      }
-    }
   }
 }

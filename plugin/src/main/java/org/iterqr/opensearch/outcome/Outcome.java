@@ -13,12 +13,19 @@ public enum Outcome {
   NO_REWRITES,
   /** The budget ran out before the page was fused. */
   TIMEOUT,
-  /** No connection to the rewrite server. */
+  /** No connection to a rewrite server, or none that serves. */
   UNAVAILABLE,
   /** The server's answer is not a reply of the contract. */
   BAD_REPLY,
-  /** The query is over the contract's limits, or the server refused it (its queue is full). */
+  /**
+   * The query is over the contract's limits, or the server refused it (its queue is full) or asked
+   * not to be called for a while.
+   */
   REJECTED,
+  /** No server was asked: the circuit breaker of one is open, and there is no other. */
+  BREAKER_OPEN,
+  /** No server was asked: too many calls of this node are in flight. */
+  OVERLOADED,
   /** The windows or the missing hits could not be searched. */
   WINDOWS_FAILED,
   /** Sorted otherwise than by score. */

@@ -54,6 +54,10 @@ public record SearchSummary(
     ext.put("meaning", shown.meaning());
     ext.put("hints", shown.hints());
     ext.put("rewrites", rewrites(shown.rewrites()));
+    if (reply != null) {
+      ext.put("source", reply.source().wireName());
+      ext.put("partial", reply.isPartial());
+    }
     ext.put("window_size", windowSize);
     ext.put("page_token", pageToken);
     ext.put("timings", timingsMs());

@@ -38,4 +38,14 @@ class CallOutcomeTests {
         Outcome.UNAVAILABLE,
         CallOutcome.of(Status.UNKNOWN.withCause(new IllegalStateException(fault))));
   }
+
+  @Test
+  void onlyWhatAHealthyServerWouldNotDoCountsAgainstIt() {
+    assertEquals(CallVerdict.FAILURE, CallOutcome.verdict(Outcome.UNAVAILABLE, true, 1, 100));
+    assertEquals(CallVerdict.FAILURE, CallOutcome.verdict(Outcome.BAD_REPLY, true, 1, 100));
+    assertEquals(CallVerdict.FAILURE, CallOutcome.verdict(Outcome.TIMEOUT, false, 100, 100));
+    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.TIMEOUT, false, 99, 100));
+    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.TIMEOUT, true, 100, 100));
+    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.REJECTED, true, 100, 100));
+  }
 }

@@ -16,6 +16,12 @@ class EndpointTests {
   }
 
   @ParameterizedTest
+  @ValueSource(strings = {"rewrite.example:50051", "[::1]:65535"})
+  void isWrittenAsItIsRead(String value) {
+    assertEquals(value, Endpoint.parse(value).toString());
+  }
+
+  @ParameterizedTest
   @ValueSource(
       strings = {
         "",

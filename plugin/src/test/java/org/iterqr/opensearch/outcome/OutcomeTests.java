@@ -17,6 +17,8 @@ class OutcomeTests {
             "unavailable",
             "bad_reply",
             "rejected",
+            "breaker_open",
+            "overloaded",
             "windows_failed",
             "skipped_sort",
             "skipped_collapse",

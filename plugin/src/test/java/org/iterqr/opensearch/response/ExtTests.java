@@ -93,6 +93,8 @@ class ExtTests {
             "meaning",
             "hints",
             "rewrites",
+            "source",
+            "partial",
             "window_size",
             "page_token",
             "timings"),
