@@ -51,6 +51,10 @@ bench-engine: $(SYNCED) ## Measure our engine beside three others on the same pr
 bench-rpc: $(SYNCED) ## Load the server over gRPC at twice its capacity (QUICK=1: a minute)
 	$(BIN)/iterqr-bench rpc $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: bench-search
+bench-search: $(SYNCED) ## Load a node with the plugin beside plain searches (QUICK=1: under 3 minutes)
+	$(BIN)/iterqr-bench search $(if $(QUICK),--quick) $(ARGS)
+
 .PHONY: test
 test: $(SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)

@@ -24,6 +24,7 @@ from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries.load import QuerySetName
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
+from iterqr_benchmarks.search_load.run import SearchLoadOptions, run_search_load
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
 from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
@@ -34,6 +35,7 @@ _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this mach
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
+_QUICK_SEARCH_S = 0.5
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -52,6 +54,7 @@ examples:
   iterqr-bench engine-exactness           its texts with drafts beside those without
   iterqr-bench rpc                        the server under twice the load that it can bear
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
+  iterqr-bench search                     what rewriting adds to a search, one client and many
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -150,6 +153,21 @@ def _rpc(options: argparse.Namespace, console: Console) -> int:
         late_allowance_ms=options.late_allowance_ms,
     )
     run_load(load, console)
+    return 0
+
+
+def _search(options: argparse.Namespace, console: Console) -> int:
+    load = SearchLoadOptions(
+        folder=options.folder / "bench" / "search",
+        endpoint=options.endpoint,
+        model=options.model,
+        queries=min(options.queries, _QUICK_QUERIES) if options.quick else options.queries,
+        rounds=1 if options.quick else options.rounds,
+        duration_s=_QUICK_SEARCH_S if options.quick else options.duration_s,
+        warm_up_s=_QUICK_SEARCH_S if options.quick else options.warm_up_s,
+        users=options.users,
+    )
+    run_search_load(load, console)
     return 0
 
 
@@ -295,6 +313,8 @@ def _parser() -> argparse.ArgumentParser:
     exactness.add_argument("--queries", type=_positive, default=200, metavar="N", help="tuning queries (default 200)")
     rpc = add("rpc", _rpc, "load the server over gRPC: find its capacity, then offer a multiple of it")
     _add_rpc_flags(rpc)
+    search = add("search", _search, "load a node with the plugin: what each way of rewriting adds to plain searches")
+    _add_search_flags(search)
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
@@ -327,6 +347,17 @@ def _add_rpc_flags(parser: argparse.ArgumentParser) -> None:
         help="a call that ends later than this after its deadline is counted as late (default 200, about a step)",
     )
     parser.add_argument("--quick", action="store_true", help="a minute in all")
+
+
+def _add_search_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--endpoint", default="", metavar="HOST:PORT", help="a running server (default: starts one)")
+    parser.add_argument("--model", default=MODEL, help=f"of a server it starts (default {MODEL})")
+    parser.add_argument("--queries", type=_positive, default=24, metavar="N", help="different ones (default 24)")
+    parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="over all ways (default 5)")
+    parser.add_argument("--duration-s", type=_seconds, default=2.0, metavar="S", help="of each measurement (default 2)")
+    parser.add_argument("--warm-up-s", type=_seconds, default=6.0, metavar="S", help="of each way (default 6)")
+    parser.add_argument("--users", type=_positive, default=8, metavar="N", help="at saturation (default 8)")
+    parser.add_argument("--quick", action="store_true", help="one short round, under three minutes in all")
 
 
 def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:

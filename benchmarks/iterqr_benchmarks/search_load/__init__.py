@@ -1,0 +1,1 @@
+"""Load on a node with the plugin: what searches cost with each way of rewriting, beside plain ones."""
