@@ -48,7 +48,7 @@ class QueryRewriteProcessorTests {
     var processor =
         new QueryRewriteProcessor.Factory(
                 new IdentityReader(() -> new Experiment("", "", 100, 0)), client, () -> services)
-            .create(Map.of(), null, null, false, new HashMap<>(), null);
+            .create(Map.of(), null, null, false, new HashMap<>(Map.of("budget_ms", 60_000)), null);
     SearchRequest request =
         new SearchRequest("dishes")
             .source(new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soop")));
