@@ -15,3 +15,9 @@ pytest_plugins = ["support.opensearch_node"]
 def model_folder() -> Path:
     """The default model, downloaded and built into ITERQR_CACHE if it is not there. For tests marked `model`."""
     return prepare_model(ModelConfig().name, show_progress=False)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fault-seconds", type=float, default=5.0, help="how long each fault of the fault matrix lasts (default 5)"
+    )

@@ -69,11 +69,18 @@ class _RefusalError(Exception):
 
 
 @contextmanager
-def scripted_service(answer: Answer) -> Iterator[ScriptedService]:
-    """Runs the endpoint on a free port."""
+def scripted_service(
+    answer: Answer,
+    *,
+    compression: grpc.Compression = grpc.Compression.NoCompression,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[ScriptedService]:
+    """Runs the endpoint on a free port; with credentials it speaks TLS."""
     lock = threading.Lock()
-    server = grpc.server(ThreadPoolExecutor(max_workers=4))
-    service = ScriptedService(address=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", answer=answer)
+    server = grpc.server(ThreadPoolExecutor(max_workers=4), compression=compression)
+    anywhere = "127.0.0.1:0"
+    port = server.add_secure_port(anywhere, credentials) if credentials else server.add_insecure_port(anywhere)
+    service = ScriptedService(address=f"127.0.0.1:{port}", answer=answer)
 
     def rewrite_query(request: pb.RewriteQueryRequest, context: grpc.ServicerContext) -> bytes:
         sent: Sequence[tuple[str, str | bytes]] = context.invocation_metadata() or ()

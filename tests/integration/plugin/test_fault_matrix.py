@@ -1,0 +1,373 @@
+"""Faults under constant search load: no search fails, none waits longer than it may, each is counted, all recover.
+
+Searchers take turns between plain search and the same search through the pipeline, so both meet the same machine.
+
+"In time" is added latency, of our pipeline over plain search in the same seconds: at most budget_ms + 20 ms. The median
+must keep to exactly that. The 99th percentile of some hundred searches is one or two of them, on a machine that runs
+the node, the rewrite server and the load on two cores: it is allowed NOISE_MS more.
+
+`--fault-seconds` says how long each fault lasts (default 5). A table of all goes to build/bench/faults.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opensearchpy import OpenSearch
+from support.broken_endpoints import GARBAGE, HTTP_1
+from support.certificates import self_signed
+from support.cluster_settings import cluster_settings
+from support.dish_catalog import REWRITES, TYPO, index_dishes
+from support.faulty_proxy import PASS, Behaviour, Cut, Delay, FaultyProxy, HangUp, Inject, Silence, faulty_proxy
+from support.opensearch_node import RunningCluster, RunningNode
+from support.plugin_search import STATS, Body, eventually, match, pipeline_body, set_endpoint
+from support.rewrite_server import RewriteServerProcess, rewrite_server_process
+from support.scripted_service import answers, fails, reply, scripted_service
+from support.search_load import Latencies, SearchLoad, added, latencies, search_load
+
+pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
+
+BUDGET_MS = 250
+NOISE_MS = 60.0
+SEARCHERS = 4
+SETTLED_S = 1.0  # after a fault begins, until searches and breakers have met it
+BODIES: Sequence[Body] = tuple({"query": match(text), "size": size} for text, size in ((TYPO, 20), ("pad", 10)))
+RESULTS = Path(__file__).resolve().parents[3] / "build" / "bench" / "faults" / "matrix.json"
+
+UNASKED = {"breaker_open"}  # once enough calls have failed
+NO_CACHE = {"plugins.iterqr.client.cache.enabled": False}  # or the node would do without its server
+
+
+@dataclass(slots=True)
+class Stage:
+    """What a fault can break: the server itself, or the way to it; and the searches' node and pipeline."""
+
+    client: OpenSearch
+    urls: Sequence[str]
+    index: str
+    pipeline: str
+    server: RewriteServerProcess
+    proxy: FaultyProxy
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one fault did."""
+
+    fault: str
+    searches: int
+    outcomes: dict[str, int]
+    during: Latencies
+    recovered_s: float
+
+
+Strike = Callable[[Stage], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault and the outcomes that searches may have while it lasts.
+
+    `fused_share`: at least this share is fused all the same. `spare`: whether the node knows a second way to the
+    server, which the fault leaves alone.
+    """
+
+    name: str
+    strike: Strike
+    outcomes: set[str]
+    fused_share: float = 0.0
+    spare: bool = False
+
+
+@contextmanager
+def killed(stage: Stage) -> Iterator[None]:
+    stage.server.kill()
+    try:
+        yield
+    finally:
+        stage.server.start()
+
+
+@contextmanager
+def frozen(stage: Stage) -> Iterator[None]:
+    stage.server.freeze()
+    try:
+        yield
+    finally:
+        stage.server.thaw()
+
+
+def behaving(behaviour: Behaviour) -> Strike:
+    """The way to the server is broken."""
+
+    @contextmanager
+    def strike(stage: Stage) -> Iterator[None]:
+        stage.proxy.behave(behaviour)
+        try:
+            yield
+        finally:
+            stage.proxy.behave(PASS)
+
+    return strike
+
+
+def led_to(other: Callable[[], AbstractContextManager[str]]) -> Strike:
+    """Somebody else answers at the server's address."""
+
+    @contextmanager
+    def strike(stage: Stage) -> Iterator[None]:
+        with other() as address:
+            stage.proxy.lead_to(address)
+            try:
+                yield
+            finally:
+                stage.proxy.lead_to(stage.server.address)
+
+    return strike
+
+
+@contextmanager
+def again_and_again(*steps: Callable[[], object], every_s: float) -> Iterator[None]:
+    """Takes the steps in turn until the end, and the last one then."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        number = 0
+        while not over.wait(every_s):
+            steps[number % len(steps)]()
+            number += 1
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        steps[-1]()
+
+
+@contextmanager
+def flapping(stage: Stage) -> Iterator[None]:
+    hang_up, serve = HangUp(), PASS
+    with again_and_again(lambda: stage.proxy.behave(hang_up), lambda: stage.proxy.behave(serve), every_s=0.3):
+        yield
+
+
+@contextmanager
+def settings_changed(stage: Stage) -> Iterator[None]:
+    """Another endpoint, another pipeline, and back."""
+
+    def configure(address: str, window: int, weight: float) -> None:
+        set_endpoint(stage.client, address)
+        put_pipeline(stage, {"window_size": window}, {"rewrite_weight": weight})
+
+    first = (stage.proxy.address, 50, 0.5)
+    second = (stage.server.address, 30, 2.0)
+    with again_and_again(lambda: configure(*second), lambda: configure(*first), every_s=0.2):
+        yield
+
+
+@contextmanager
+def without_the_service() -> Iterator[str]:
+    """A gRPC server that has other services than ours."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(grace=None).wait()
+
+
+@contextmanager
+def speaking_tls() -> Iterator[str]:
+    certificate = self_signed("localhost")
+    credentials = grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])
+    with scripted_service(answers("pad thai"), credentials=credentials) as service:
+        yield service.address
+
+
+@contextmanager
+def replying(data: bytes, compression: grpc.Compression = grpc.Compression.NoCompression) -> Iterator[str]:
+    with scripted_service(lambda _request: data, compression=compression) as service:
+        yield service.address
+
+
+@contextmanager
+def refusing(code: grpc.StatusCode) -> Iterator[str]:
+    with scripted_service(fails(code)) as service:
+        yield service.address
+
+
+HUGE = reply(*(["a" * 8_000_000] * 4)).SerializeToString()
+BOMB = reply("a" * 4_000_000).SerializeToString()  # a few KB on the wire; more would keep its own server busy
+NO_GRPC = {"unavailable", "bad_reply"} | UNASKED
+
+FAULTS = (
+    Fault("server killed", killed, {"unavailable"} | UNASKED),
+    Fault("server frozen", frozen, {"timeout"} | UNASKED),
+    Fault("connections hung up", behaving(HangUp()), {"unavailable"} | UNASKED),
+    Fault("connections silent", behaving(Silence()), {"timeout"} | UNASKED),
+    Fault("answers too slow", behaving(Delay(BUDGET_MS / 1000 * 3)), {"timeout"} | UNASKED),
+    Fault("garbage", behaving(Inject(GARBAGE)), NO_GRPC),
+    Fault("another protocol", behaving(Inject(HTTP_1)), NO_GRPC),
+    Fault("replies cut in their middle", behaving(Cut(after_bytes=12)), NO_GRPC),
+    Fault("another service", led_to(without_the_service), {"bad_reply"} | UNASKED),
+    Fault("TLS where none is expected", led_to(speaking_tls), NO_GRPC),
+    Fault("replies that break the contract", led_to(lambda: replying(b"\xff\xff\xff\xff")), {"bad_reply"} | UNASKED),
+    Fault("replies of 32 MB", led_to(lambda: replying(HUGE)), NO_GRPC | {"timeout"}),
+    Fault(
+        "replies of 4 MB in 4 KB",
+        led_to(lambda: replying(BOMB, grpc.Compression.Gzip)),
+        NO_GRPC | {"timeout"},
+    ),
+    Fault("server too busy", led_to(lambda: refusing(grpc.StatusCode.RESOURCE_EXHAUSTED)), {"rejected"} | UNASKED),
+    Fault("server flapping", flapping, {"unavailable", "timeout", "fused"} | UNASKED),
+    Fault("one replica of two flapping", flapping, {"unavailable", "timeout", "fused"}, fused_share=0.9, spare=True),
+    Fault("one replica of two silent", behaving(Silence()), {"timeout", "fused"}, fused_share=0.8, spare=True),
+    Fault("settings changed", settings_changed, {"unavailable", "timeout", "fused"}, fused_share=0.5),
+)
+
+
+@pytest.fixture(scope="module")
+def fault_seconds(request: pytest.FixtureRequest) -> float:
+    seconds: float = request.config.getoption("--fault-seconds")
+    return seconds
+
+
+@pytest.fixture(scope="module")
+def stage(opensearch_node: RunningNode) -> Iterator[Stage]:
+    index = opensearch_node.unique_name("faults")
+    index_dishes(opensearch_node.client, index)
+    with (
+        rewrite_server_process(REWRITES) as server,
+        faulty_proxy(server.address) as proxy,
+        cluster_settings(opensearch_node.client, NO_CACHE),
+    ):
+        staged = Stage(
+            opensearch_node.client,
+            [opensearch_node.url],
+            index,
+            opensearch_node.unique_name("faults"),
+            server,
+            proxy,
+        )
+        put_pipeline(staged)
+        yield staged
+        set_endpoint(opensearch_node.client, None)
+        tell(staged.rows)
+
+
+def put_pipeline(stage: Stage, request: Body | None = None, response: Body | None = None) -> None:
+    body = pipeline_body({"budget_ms": BUDGET_MS, **(request or {})}, response)
+    stage.client.transport.perform_request("PUT", f"/_search/pipeline/{stage.pipeline}", body=body)
+
+
+def counted(client: OpenSearch) -> dict[str, int]:
+    outcomes: dict[str, int] = client.transport.perform_request("GET", STATS)["outcomes"]
+    return outcomes
+
+
+def tell(rows: Sequence[Row]) -> None:
+    """Writes what was measured, for people."""
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    told: list[dict[str, Any]] = [asdict(row) for row in rows]
+    RESULTS.write_text(json.dumps({"budget_ms": BUDGET_MS, "noise_ms": NOISE_MS, "faults": told}, indent=1) + "\n")
+
+
+def assert_in_time(during: Latencies) -> None:
+    assert during.added_p50 <= BUDGET_MS + 20, during
+    assert during.added_p99 <= BUDGET_MS + 20 + NOISE_MS, during
+
+
+def assert_nobody_was_harmed(load: SearchLoad) -> None:
+    assert not [pair for pair in load.pairs if pair.failed]
+    assert not [pair for pair in load.pairs if pair.differs]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_of_the_server(stage: Stage, fault: Fault, fault_seconds: float) -> None:
+    spare = f",{stage.server.address}" if fault.spare else ""
+    set_endpoint(stage.client, stage.proxy.address + spare)
+    before = counted(stage.client)
+    with search_load(stage.urls, stage.index, stage.pipeline, BODIES, searchers=SEARCHERS) as load:
+        load.wait_for_fused()
+        begin_s = time.monotonic()
+        with fault.strike(stage):
+            struck_s = time.monotonic()
+            load.run_for(SETTLED_S + fault_seconds)
+            end_s = time.monotonic()
+        recovered_s = load.wait_for_fused()
+    assert_nobody_was_harmed(load)
+    settled = load.outcomes(struck_s + SETTLED_S, end_s)
+    assert settled, "nothing was searched while the fault lasted"
+    assert set(settled) <= fault.outcomes, settled
+    assert settled["fused"] >= fault.fused_share * settled.total(), settled
+    during = latencies(load.between(begin_s, end_s))
+    stage.rows.append(Row(fault.name, len(load.pairs), dict(settled), during, round(recovered_s, 2)))
+    assert_in_time(during)
+    assert added(before, counted(stage.client)) == load.outcomes(), "each search is counted once, as what it was"
+
+
+@pytest.fixture
+def cluster_stage(plugin_cluster: RunningCluster, stage: Stage) -> Iterator[Stage]:
+    """Three nodes that hold two copies of everything; the searchers ask the first two."""
+    client = plugin_cluster.clients[0]
+    index = plugin_cluster.unique_name("faults")
+    index_dishes(
+        client, index, shards=3, settings={"number_of_replicas": 1, "unassigned.node_left.delayed_timeout": "0"}
+    )
+    eventually(lambda: bool(client.cluster.health(index=index)["status"] == "green"), timeout_s=60)
+    urls = [node.status().url or "" for node in plugin_cluster.cluster.nodes[:2]]
+    staged = Stage(client, urls, index, plugin_cluster.unique_name("faults"), stage.server, stage.proxy, stage.rows)
+    put_pipeline(staged)
+    set_endpoint(client, stage.proxy.address)
+    with cluster_settings(client, NO_CACHE):
+        yield staged
+    set_endpoint(client, None)
+    client.indices.delete(index=index)
+
+
+def test_a_node_of_three_is_lost_while_it_searches(
+    plugin_cluster: RunningCluster, cluster_stage: Stage, fault_seconds: float
+) -> None:
+    """The searchers' nodes are others; the one that is lost holds shards, and may be the cluster manager."""
+    stage = cluster_stage
+    before = counted(stage.client)
+    before_lost = lost_nodes_own(stage.client)
+    with search_load(stage.urls, stage.index, stage.pipeline, BODIES, searchers=SEARCHERS) as load:
+        load.wait_for_fused()
+        begin_s = time.monotonic()
+        plugin_cluster.kill(2)
+        load.run_for(fault_seconds)
+        end_s = time.monotonic()
+        load.wait_for_fused()
+        plugin_cluster.start(2)
+        recovered_s = load.wait_for_fused()
+    assert_nobody_was_harmed(load)
+    during = latencies(load.between(begin_s, end_s))
+    stage.rows.append(
+        Row("node of three lost", len(load.pairs), dict(load.outcomes(begin_s, end_s)), during, round(recovered_s, 2))
+    )
+    assert_in_time(during)
+    assert set(load.outcomes()) <= {"fused", "timeout", "windows_failed"}, load.outcomes()
+    assert added(before, counted(stage.client)) + before_lost == load.outcomes()
+
+
+def lost_nodes_own(client: OpenSearch) -> Counter[str]:
+    """What the third node had counted itself: gone with it."""
+    nodes = client.transport.perform_request("GET", STATS)["nodes"]
+    return Counter(next(node["outcomes"] for node in nodes.values() if node["name"] == "node-2"))
