@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class WindowHit:
-    """A hit of a window. `seq_no` orders ties, as in the plugin; the index has one shard."""
+    """A hit of a window. `seq_no` orders ties, as in the plugin; the index has one shard. `score`: in the window."""
 
     dish_id: str
     seq_no: int
+    score: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,15 @@ class GatheredRewrite:
 class Gathered:
     """One query: who satisfies it, what it retrieves as typed, and its rewrites.
 
-    `works`: see `Observation.works`. `agrees`: whether fusing the windows here gives the plugin's own page.
+    `all_terms`: documents that have every word of the query as typed, each spelt about so, in one field. `works`: see
+    `Observation.works`. `agrees`: whether fusing the windows here gives the plugin's own page.
     """
 
     query: str
     kind: str
     relevant: frozenset[str]
     original: tuple[WindowHit, ...]
+    all_terms: int
     rewrites: tuple[GatheredRewrite, ...]
     works: bool
     agrees: bool
@@ -82,6 +84,7 @@ def gather(
                 kind=query.kind,
                 relevant=seen.relevant,
                 original=original,
+                all_terms=_all_terms(client, query.query, query.region),
                 rewrites=rewrites,
                 works=seen.works,
                 agrees=seen.rewriting.outcome != FUSED or fused == shown,
@@ -110,7 +113,16 @@ def load(file: Path) -> list[Gathered]:
 def _window(client: OpenSearch, text: str, region: str) -> tuple[WindowHit, ...]:
     body = {**search_body(text, region, LARGEST_WINDOW), "_source": False, "seq_no_primary_term": True}
     response = client.search(index=DISHES_INDEX, body=body, params={"search_pipeline": "_none"})
-    return tuple(WindowHit(hit["_id"], hit["_seq_no"]) for hit in response["hits"]["hits"])
+    return tuple(WindowHit(hit["_id"], hit["_seq_no"], hit["_score"]) for hit in response["hits"]["hits"])
+
+
+def _all_terms(client: OpenSearch, text: str, region: str) -> int:
+    body = search_body(text, region, 0)
+    body["query"]["bool"]["must"][0]["multi_match"]["operator"] = "and"
+    found: int = client.search(index=DISHES_INDEX, body=body, params={"search_pipeline": "_none"})["hits"]["total"][
+        "value"
+    ]
+    return found
 
 
 def _packed(gathered: Gathered) -> dict[str, Any]:

@@ -32,6 +32,11 @@ WRONG_REQUEST_SETTINGS = [
     ("region", "r" * 65),
     ("tenant", "t" * 65),
     ("budget", 300),
+    ("mode", "on"),
+    ("mode", 1),
+    ("policy", "strict"),
+    ("policy", {"policy_version": 2, "policy_id": "x"}),
+    ("policy", {"policy_version": 1, "policy_id": "x", "confidence_factor": [[0, 1], [1, 0]]}),
 ]
 WRONG_RESPONSE_SETTINGS = [
     ("original_weight", -1),
@@ -41,6 +46,9 @@ WRONG_RESPONSE_SETTINGS = [
     ("rank_constant", 0),
     ("rank_constant", -60),
     ("rank_constnat", 60),
+    ("fusion", "sum"),
+    ("append_below", 0),
+    ("append_below", 1_001),
 ]
 
 
@@ -92,6 +100,15 @@ def test_a_wrong_endpoint_is_refused(plugin: PluginSearch, endpoint: str) -> Non
         ({"region": 7}, "region"),
         ({"query": ["a"]}, "query"),
         ({"page_token": {"a": 1}}, "page_token"),
+        ({"mode": "on"}, "mode"),
+        ({"mode": 1}, "mode"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"fusion": "sum"}, "fusion"),
+        ({"window_size": 0}, "window_size"),
+        ({"window_size": 1001}, "window_size"),
+        ({"budget_ms": 5}, "budget_ms"),
+        ({"budget_ms": "soon"}, "budget_ms"),
+        ({"max_rewrites": 9}, "max_rewrites"),
         ("north", "iterqr"),
         (["north"], "iterqr"),
     ],

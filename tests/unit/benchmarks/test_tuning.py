@@ -28,6 +28,7 @@ def make_gathered(original: str, rewrites: tuple[str, ...], relevant: str) -> Ga
         kind="typo",
         relevant=frozenset(relevant),
         original=window(original),
+        all_terms=len(original),
         rewrites=tuple(GatheredRewrite(text, 0.5, window(text)) for text in rewrites),
         works=True,
         agrees=True,

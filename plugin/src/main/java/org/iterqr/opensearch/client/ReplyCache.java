@@ -113,7 +113,8 @@ final class ReplyCache {
             + reply.checkpointId().length()
             + reply.fix().length()
             + reply.intent().length()
-            + reply.meaning().length();
+            + reply.meaning().length()
+            + reply.policyJson().length();
     for (String hint : reply.hints()) {
       characters += hint.length();
     }

@@ -15,6 +15,7 @@ final class ReplyReader {
   private static final int THOUGHT_CHARACTERS = 1_000;
   private static final int HINTS = 64;
   private static final int HINT_CHARACTERS = 500;
+  private static final int POLICY_CHARACTERS = 8_192;
 
   private ReplyReader() {}
 
@@ -64,6 +65,7 @@ final class ReplyReader {
         List.copyOf(rewrites),
         ReplySource.of(reply.getSource()),
         reply.getOutcome() == Outcome.OUTCOME_PARTIAL,
+        limited("policy_json", reply.getPolicyJson(), POLICY_CHARACTERS),
         timings(reply.getTimings()));
   }
 

@@ -13,6 +13,8 @@ import java.util.List;
  * @param rewrites in the model's order, distinct, none equal to the query
  * @param source where they came from
  * @param isPartial whether the deadline came before the model was done
+ * @param policyJson document by which the checkpoint wants its rewrites weighed; may be empty;
+ *     limited in length, not parsed
  * @param timings where the server's time went; null where no server was asked for this search
  */
 public record RewriteReply(
@@ -24,6 +26,7 @@ public record RewriteReply(
     List<Rewrite> rewrites,
     ReplySource source,
     boolean isPartial,
+    String policyJson,
     ServerTimings timings) {
 
   /**
@@ -45,7 +48,7 @@ public record RewriteReply(
    */
   public static RewriteReply pinned(String checkpointId, List<Rewrite> rewrites) {
     return new RewriteReply(
-        checkpointId, "", "", "", List.of(), rewrites, ReplySource.PAGE_TOKEN, false, null);
+        checkpointId, "", "", "", List.of(), rewrites, ReplySource.PAGE_TOKEN, false, "", null);
   }
 
   /**
@@ -54,6 +57,6 @@ public record RewriteReply(
    */
   RewriteReply from(ReplySource other) {
     return new RewriteReply(
-        checkpointId, fix, intent, meaning, hints, rewrites, other, isPartial, null);
+        checkpointId, fix, intent, meaning, hints, rewrites, other, isPartial, policyJson, null);
   }
 }

@@ -7,8 +7,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Weighted reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009). Pure: the same
- * windows and weights give the same list, ties included, so that pages cut from it fit together.
+ * Makes one list of all windows. Pure: the same windows and plan give the same list, ties included,
+ * so that pages cut from it fit together. Every hit's channels say what each contributed; the sum
+ * is its score, and scores never rise down the list.
  */
 public final class Fusion {
   private static final Comparator<FusedHit> ORDER =
@@ -21,32 +22,82 @@ public final class Fusion {
 
   /**
    * @param windows the original's first, then the rewrites' in their order
-   * @param weights how much each counts
-   * @return every document of any window, best first
+   * @param plan how
+   * @return whether the page is the original's alone: no rewrite takes part, or the original has
+   *     enough
    */
-  public static List<FusedHit> fuse(List<Window> windows, FusionWeights weights) {
-    Map<HitKey, List<ChannelRank>> ranks = new LinkedHashMap<>();
+  public static boolean originalSuffices(List<Window> windows, FusionPlan plan) {
+    Window original = windows.getFirst();
+    return windows.stream()
+            .noneMatch(window -> window != original && plan.takesPart(window.channel()))
+        || (plan.strategy() == FusionStrategy.APPEND
+            && original.hits().size() >= plan.appendBelow());
+  }
+
+  /**
+   * @param windows the original's first, then the rewrites' in their order
+   * @param plan how; windows of rewrites that take no part are left out
+   * @return every document of the windows, best first
+   */
+  public static List<FusedHit> fuse(List<Window> windows, FusionPlan plan) {
+    Map<HitKey, List<ChannelRank>> places = new LinkedHashMap<>();
     for (Window window : windows) {
+      if (!plan.takesPart(window.channel())) {
+        continue;
+      }
       int rank = 0;
       for (WindowHit hit : window.hits()) {
         rank++;
-        ranks
+        places
             .computeIfAbsent(hit.key(), key -> new ArrayList<>(windows.size()))
-            .add(new ChannelRank(window.channel(), rank, hit.score()));
+            .add(new ChannelRank(window.channel(), rank, hit.score(), 0));
       }
     }
-    List<FusedHit> fused = new ArrayList<>(ranks.size());
-    ranks.forEach(
-        (key, channels) -> fused.add(new FusedHit(key, score(channels, weights), channels)));
+    return switch (plan.strategy()) {
+      case RRF -> byReciprocalRank(places, plan);
+      case APPEND -> appended(places, plan);
+      case INTERLEAVE -> TeamDraft.interleave(places, plan);
+    };
+  }
+
+  /** Cormack, Clarke and Büttcher, SIGIR 2009, with weights. */
+  static List<FusedHit> byReciprocalRank(Map<HitKey, List<ChannelRank>> places, FusionPlan plan) {
+    List<FusedHit> fused = new ArrayList<>(places.size());
+    places.forEach(
+        (key, channels) ->
+            fused.add(
+                FusedHit.of(
+                    key,
+                    channels.stream()
+                        .map(place -> place.contributing(plan.contribution(place)))
+                        .toList(),
+                    Team.NONE)));
     fused.sort(ORDER);
     return fused;
   }
 
-  private static double score(List<ChannelRank> channels, FusionWeights weights) {
-    double score = 0;
-    for (ChannelRank channel : channels) {
-      score += weights.of(channel.channel()) / (weights.rankConstant() + channel.rank());
-    }
-    return score;
+  /** The original's documents score above anything that rewrites' contributions can add up to. */
+  private static List<FusedHit> appended(Map<HitKey, List<ChannelRank>> places, FusionPlan plan) {
+    double bound =
+        plan.rewrites().values().stream().mapToDouble(weight -> weight).sum()
+            / (plan.rankConstant() + 1);
+    List<FusedHit> fused = new ArrayList<>(places.size());
+    places.forEach(
+        (key, channels) -> {
+          boolean ofOriginal = channels.getFirst().channel() instanceof Channel.Original;
+          List<ChannelRank> contributing = new ArrayList<>(channels.size());
+          for (ChannelRank place : channels) {
+            double amount = 0;
+            if (place.channel() instanceof Channel.Original) {
+              amount = bound + 1.0 / (plan.rankConstant() + place.rank());
+            } else if (!ofOriginal) {
+              amount = plan.contribution(place);
+            }
+            contributing.add(place.contributing(amount));
+          }
+          fused.add(FusedHit.of(key, contributing, Team.NONE));
+        });
+    fused.sort(ORDER);
+    return fused;
   }
 }

@@ -3,7 +3,7 @@ package org.iterqr.opensearch.observe;
 import java.util.List;
 import java.util.Optional;
 import org.iterqr.opensearch.fusion.FusedHit;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.fusion.FusionPlan;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.search.ChannelResult;
@@ -31,9 +31,8 @@ public record AnsweredSearch(
    * What a fused page was cut from.
    *
    * @param retrieved the windows
-   * @param weights they were fused with
+   * @param plan they were fused with
    * @param list the whole fused list, best first
    */
-  public record Fused(
-      ChannelResult.Retrieved retrieved, FusionWeights weights, List<FusedHit> list) {}
+  public record Fused(ChannelResult.Retrieved retrieved, FusionPlan plan, List<FusedHit> list) {}
 }

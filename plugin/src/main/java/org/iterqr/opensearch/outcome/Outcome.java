@@ -9,6 +9,14 @@ import java.util.Locale;
 public enum Outcome {
   /** The response's hits are the fused windows of the original and the rewrites. */
   FUSED,
+  /** Shadow: the windows are fused for observers; the response is the plain one. */
+  SHADOW,
+  /** Switched off, by the pipeline or the request. */
+  DISABLED,
+  /** The policy does not rewrite queries of this length. */
+  SKIPPED_POLICY,
+  /** The policy weighs no rewrite, or the original has enough hits to append nothing. */
+  ORIGINAL_SUFFICES,
   /** The server proposed no rewrite that differs from the query. */
   NO_REWRITES,
   /** The budget ran out before the page was fused. */

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -12,7 +11,9 @@ import java.util.Optional;
 import java.util.Set;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteLimits;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.fusion.FusionPlan;
+import org.iterqr.opensearch.fusion.FusionStrategy;
+import org.iterqr.opensearch.options.WholeOption;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.bytes.BytesArray;
@@ -25,28 +26,22 @@ import org.opensearch.core.xcontent.XContentBuilder;
  * the server again. Stateless: base64url of a JSON object, unsigned, so its reader trusts nothing.
  *
  * @param rewrites which rewrites; may be empty, then the pages are plain
- * @param weights of the fusion
+ * @param fusion with which plan; every rewrite of it is one of {@code rewrites}
  * @param windowSize of every window
  * @param checkpointId weights that made the rewrites
  * @param digest of the search it is for ({@link RetrievalDigest})
  */
 public record PageToken(
-    List<Rewrite> rewrites,
-    FusionWeights weights,
-    int windowSize,
-    String checkpointId,
-    String digest) {
+    List<Rewrite> rewrites, FusionPlan fusion, int windowSize, String checkpointId, String digest) {
   /**
    * Longest token that is read: the longest that is made. OpenSearch 3.6 writes a character beyond
    * the basic plane in JSON as two escapes of six bytes.
    */
   public static final int MAX_CHARACTERS = 16_384;
 
-  /** Largest window, of pipelines and tokens alike. */
-  public static final int MAX_WINDOW_SIZE = 1_000;
-
-  private static final int VERSION = 1;
-  private static final Set<String> FIELDS = Set.of("v", "rw", "ow", "rww", "k", "w", "cp", "d");
+  private static final int VERSION = 2;
+  private static final Set<String> FIELDS =
+      Set.of("v", "rw", "f", "ow", "k", "ab", "s", "w", "cp", "d");
 
   /**
    * @return the token as responses carry it
@@ -58,14 +53,17 @@ public record PageToken(
       member.put("id", rewrite.id());
       member.put("t", rewrite.text());
       member.put("c", rewrite.confidence());
+      member.put("w", fusion.rewrites().get(rewrite.id()));
       list.add(member);
     }
     Map<String, Object> token = new LinkedHashMap<>();
     token.put("v", VERSION);
     token.put("rw", list);
-    token.put("ow", weights.original());
-    token.put("rww", weights.rewrite());
-    token.put("k", weights.rankConstant());
+    token.put("f", fusion.strategy().wireName());
+    token.put("ow", fusion.original());
+    token.put("k", fusion.rankConstant());
+    token.put("ab", fusion.appendBelow());
+    token.put("s", Long.toHexString(fusion.seed()));
     token.put("w", windowSize);
     token.put("cp", checkpointId);
     token.put("d", digest);
@@ -102,15 +100,16 @@ public record PageToken(
     require(token.keySet().equals(FIELDS));
     require(number(token, "v").equals(VERSION));
     List<Rewrite> rewrites = new ArrayList<>();
-    Set<String> ids = new HashSet<>();
+    Map<String, Double> weights = new LinkedHashMap<>();
     require(token.get("rw") instanceof List<?>);
     for (Object member : (List<?>) token.get("rw")) {
       Map<?, ?> map = (Map<?, ?>) member;
       Rewrite rewrite =
           new Rewrite(
               (String) map.get("id"), (String) map.get("t"), ((Number) map.get("c")).doubleValue());
-      require(map.size() == 3 && RewriteLimits.violation(rewrite) == null);
-      require(ids.add(rewrite.id()));
+      require(map.size() == 4 && RewriteLimits.violation(rewrite) == null);
+      double weight = weight((Number) map.get("w"));
+      require(weights.put(rewrite.id(), weight) == null);
       rewrites.add(rewrite);
     }
     require(rewrites.size() <= RewriteLimits.REWRITES);
@@ -118,11 +117,14 @@ public record PageToken(
     require(checkpointId.length() <= RewriteLimits.CHECKPOINT_CHARACTERS);
     return new PageToken(
         List.copyOf(rewrites),
-        new FusionWeights(
-            within(number(token, "ow").doubleValue(), 0, FusionWeights.MAX_WEIGHT),
-            within(number(token, "rww").doubleValue(), 0, FusionWeights.MAX_WEIGHT),
-            whole(token, "k", FusionWeights.MAX_RANK_CONSTANT)),
-        whole(token, "w", MAX_WINDOW_SIZE),
+        new FusionPlan(
+            FusionStrategy.of((String) token.get("f")).orElseThrow(),
+            weight(number(token, "ow")),
+            Map.copyOf(weights),
+            whole(token, "k", WholeOption.RANK_CONSTANT),
+            whole(token, "ab", WholeOption.APPEND_BELOW),
+            Long.parseUnsignedLong((String) token.get("s"), 16)),
+        whole(token, "w", WholeOption.WINDOW_SIZE),
         checkpointId,
         (String) token.get("d"));
   }
@@ -131,15 +133,16 @@ public record PageToken(
     return (Number) token.get(field);
   }
 
-  private static int whole(Map<String, Object> token, String field, int max) {
+  private static int whole(Map<String, Object> token, String field, WholeOption option) {
     Number number = number(token, field);
-    require(number instanceof Integer);
-    return (int) within(number.intValue(), 1, max);
+    require(number instanceof Integer && option.violation(number.intValue()).isEmpty());
+    return number.intValue();
   }
 
-  private static double within(double value, double min, double max) {
-    require(value >= min && value <= max);
-    return value;
+  private static double weight(Number number) {
+    double weight = number.doubleValue();
+    require(weight >= 0 && weight <= FusionPlan.MAX_WEIGHT);
+    return weight;
   }
 
   private static void require(boolean condition) {

@@ -15,6 +15,8 @@ import org.iterqr.opensearch.client.TraceContext;
 import org.iterqr.opensearch.experiment.ExperimentBucket;
 import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
@@ -46,7 +48,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
 
   private static final Logger logger = LogManager.getLogger(QueryRewriteProcessor.class);
 
-  private final RewriteConfig config;
+  private final SearchOptions pipeline;
   private final IdentityReader identities;
   private final Supplier<RewriteClient> client;
   private final Supplier<ChannelServices> services;
@@ -55,12 +57,12 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       String tag,
       String description,
       boolean ignoreFailure,
-      RewriteConfig config,
+      SearchOptions pipeline,
       IdentityReader identities,
       Supplier<RewriteClient> client,
       Supplier<ChannelServices> services) {
     super(tag, description, ignoreFailure);
-    this.config = config;
+    this.pipeline = pipeline;
     this.identities = identities;
     this.client = client;
     this.services = services;
@@ -81,17 +83,20 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       SearchRequest request,
       PipelineProcessingContext context,
       ActionListener<SearchRequest> listener) {
-    Budget budget = Budget.start(config.budgetMs());
+    RequestExt ext = RequestExt.of(request);
+    SearchOptions options = ext.over(pipeline);
+    Budget budget = Budget.start(options.budgetMs());
     SearchIdentity identity = SearchIdentity.NONE;
     ChannelRun run;
     try {
-      RequestExt ext = RequestExt.of(request);
-      String region = ext.region() == null ? config.region() : ext.region();
-      identity = identities.read(request, region);
-      run = start(request, ext, identity, budget);
+      identity = identities.read(request, options.region());
+      if (identity.assignment().bucket() == ExperimentBucket.SHADOW) {
+        options = options.shadowed();
+      }
+      run = start(request, ext, options, identity, budget);
     } catch (Throwable e) {
       Faults.report(logger, "the search goes on without rewriting", e);
-      run = ended(identity, budget, "", Outcome.ERROR);
+      run = ended(options, identity, budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);
     run.handedOn();
@@ -99,46 +104,62 @@ public final class QueryRewriteProcessor extends AbstractProcessor
   }
 
   private ChannelRun start(
-      SearchRequest request, RequestExt ext, SearchIdentity identity, Budget budget)
+      SearchRequest request,
+      RequestExt ext,
+      SearchOptions options,
+      SearchIdentity identity,
+      Budget budget)
       throws IOException {
-    Optional<Outcome> skip = Eligibility.skipReason(request, config.windowSize());
+    if (options.mode() == Mode.OFF) {
+      return ended(options, identity, budget, "", Outcome.DISABLED);
+    }
+    Optional<Outcome> skip = Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
-      return ended(identity, budget, "", skip.get());
+      return ended(options, identity, budget, "", skip.get());
     }
     // Before anything that costs: the arms differ in nothing but the rewriting.
     if (identity.assignment().bucket() == ExperimentBucket.CONTROL) {
       String given = ext.query() == null ? "" : ext.query();
-      return ended(identity, budget, given, Outcome.CONTROL);
+      return ended(options, identity, budget, given, Outcome.CONTROL);
     }
     SearchSource source = SearchSource.of(request.source());
     Optional<UserText> text = UserText.find(source.query(), ext.query());
     if (text.isEmpty()) {
-      return ended(identity, budget, "", Outcome.SKIPPED_NO_TEXT);
+      return ended(options, identity, budget, "", Outcome.SKIPPED_NO_TEXT);
     }
     String query = text.get().text();
-    if (RewriteLimits.length(query) > RewriteLimits.QUERY_CHARACTERS
+    int characters = RewriteLimits.length(query);
+    if (characters > RewriteLimits.QUERY_CHARACTERS
         || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
-      return ended(identity, budget, query, Outcome.REJECTED);
+      return ended(options, identity, budget, query, Outcome.REJECTED);
     }
     String digest = digest(request, source);
-    Optional<PageToken> pinned =
-        Optional.ofNullable(ext.pageToken()).flatMap(token -> PageToken.decode(token, digest));
+    Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.from(request.source()) > 0) {
-      return ended(identity, budget, query, Outcome.PAGE_UNPINNED);
+      return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
     }
-    int windowSize = pinned.map(PageToken::windowSize).orElse(config.windowSize());
+    if (options.policy().isPresent() && !options.policy().get().rewrites(characters)) {
+      return ended(options, identity, budget, query, Outcome.SKIPPED_POLICY);
+    }
+    int windowSize = pinned.map(PageToken::windowSize).orElse(options.windowSize());
     TraceContext trace = trace();
     ChannelRun run =
         ChannelRun.open(
             services.get(),
             budget,
             new ChannelRun.Plan(
-                trace.requestId(), identity, windowSize, query, ext.query(), digest, pinned));
+                trace.requestId(),
+                identity,
+                options.withWindowSize(windowSize),
+                query,
+                ext.query(),
+                digest,
+                pinned));
     if (pinned.isPresent()) {
       PageToken token = pinned.get();
       run.rewritesArrived(RewriteReply.pinned(token.checkpointId(), token.rewrites()));
     } else {
-      askServer(query, identity.region(), trace, budget, run);
+      askServer(run, trace);
     }
     return run;
   }
@@ -149,15 +170,15 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         context.getHeader(TraceContext.TRACEPARENT_HEADER), context.getHeader(Task.X_OPAQUE_ID));
   }
 
-  private void askServer(
-      String query, String region, TraceContext trace, Budget budget, ChannelRun run) {
+  private void askServer(ChannelRun run, TraceContext trace) {
+    SearchOptions options = run.plan().options();
     RewriteCall call =
         new RewriteCall(
-            query,
-            region,
-            config.tenant(),
-            config.maxRewrites(),
-            budget.rewriteDeadlineMs(),
+            run.plan().query(),
+            run.plan().identity().region(),
+            options.tenant(),
+            options.maxRewrites(),
+            run.budget().rewriteDeadlineMs(),
             trace);
     try {
       client.get().rewrite(call, ActionListener.wrap(run::rewritesArrived, run::rewritesFailed));
@@ -167,11 +188,16 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
   }
 
-  private ChannelRun ended(SearchIdentity identity, Budget budget, String query, Outcome outcome) {
+  private ChannelRun ended(
+      SearchOptions options,
+      SearchIdentity identity,
+      Budget budget,
+      String query,
+      Outcome outcome) {
     return ChannelRun.ended(
         services.get(),
         budget,
-        new ChannelRun.Plan("", identity, config.windowSize(), query, null, "", Optional.empty()),
+        new ChannelRun.Plan("", identity, options, query, null, "", Optional.empty()),
         outcome);
   }
 

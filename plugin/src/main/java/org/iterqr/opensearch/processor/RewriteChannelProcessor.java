@@ -2,8 +2,9 @@ package org.iterqr.opensearch.processor;
 
 import java.util.Map;
 import java.util.function.Supplier;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.observe.SearchObserver;
+import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.opensearch.action.search.SearchRequest;
@@ -13,6 +14,7 @@ import org.opensearch.search.pipeline.AbstractProcessor;
 import org.opensearch.search.pipeline.PipelineProcessingContext;
 import org.opensearch.search.pipeline.Processor;
 import org.opensearch.search.pipeline.SearchResponseProcessor;
+import org.opensearch.threadpool.ThreadPool;
 
 /**
  * Waits, without holding a thread, at most what is left of the budget for the channel's windows,
@@ -23,7 +25,7 @@ public final class RewriteChannelProcessor extends AbstractProcessor
   /** Name of the processor in pipelines. */
   public static final String TYPE = "rewrite_channel";
 
-  private final FusionWeights weights;
+  private final FusionSettings settings;
   private final Supplier<ChannelServices> services;
   private final SearchObserver observer;
 
@@ -31,11 +33,11 @@ public final class RewriteChannelProcessor extends AbstractProcessor
       String tag,
       String description,
       boolean ignoreFailure,
-      FusionWeights weights,
+      FusionSettings settings,
       Supplier<ChannelServices> services,
       SearchObserver observer) {
     super(tag, description, ignoreFailure);
-    this.weights = weights;
+    this.settings = settings;
     this.services = services;
     this.observer = observer;
   }
@@ -56,17 +58,15 @@ public final class RewriteChannelProcessor extends AbstractProcessor
       SearchResponse response,
       PipelineProcessingContext context,
       ActionListener<SearchResponse> listener) {
-    Object run = context.getAttribute(ChannelRun.ATTRIBUTE);
-    ResponseFusion fusion =
-        new ResponseFusion(
-            run instanceof ChannelRun channelRun ? channelRun : null,
-            weights,
-            services.get().threadPool(),
-            observer,
-            request,
-            response,
-            listener);
-    fusion.start();
+    Object attribute = context.getAttribute(ChannelRun.ATTRIBUTE);
+    ChannelRun run = attribute instanceof ChannelRun channelRun ? channelRun : null;
+    Answer answer = new Answer(run, settings, observer, request, response, listener);
+    ThreadPool threadPool = services.get().threadPool();
+    if (run != null && run.plan().options().mode() == Mode.SHADOW && !run.wasPassedThrough()) {
+      new ShadowObservation(answer, threadPool).start();
+    } else {
+      new ResponseFusion(answer, threadPool).start();
+    }
   }
 
   /** Creates the processor of a pipeline. */

@@ -56,6 +56,21 @@ public final class Eligibility {
   }
 
   /**
+   * @param request any search
+   * @return whether its page is a slice of its query's ranking by score
+   */
+  public static boolean isByRank(SearchRequest request) {
+    SearchSourceBuilder source = request.source();
+    return source != null
+        && request.scroll() == null
+        && !request.isSuggestOnly()
+        && source.size() != 0
+        && source.collapse() == null
+        && source.searchAfter() == null
+        && (source.sorts() == null || source.sorts().stream().allMatch(Eligibility::isByScore));
+  }
+
+  /**
    * @param source of a search
    * @return 0-based rank of its first hit
    */

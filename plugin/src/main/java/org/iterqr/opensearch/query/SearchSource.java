@@ -150,17 +150,31 @@ public final class SearchSource {
     fetch.remove("terminate_after");
     fetch.put(
         "query",
-        Map.of(
-            "bool",
-            Map.of(
-                "must",
-                List.of(query),
-                "filter",
-                List.of(Map.of("terms", Map.of("_seq_no", seqNos))))));
+        Map.of("bool", Map.of("must", List.of(query), "filter", List.of(withSeqNo(seqNos)))));
     fetch.put("size", size);
     fetch.put("track_total_hits", false);
     fetch.put("seq_no_primary_term", true);
     return Optional.of(fetch);
+  }
+
+  /**
+   * The source of a search that finds out which documents given hits of windows are.
+   *
+   * @param seqNos sequence numbers of the hits; other shards' hits may share them
+   * @param size most hits
+   * @return a source without the user's query: ids alone
+   */
+  public Map<String, Object> identify(List<Long> seqNos, int size) {
+    Map<String, Object> identify = new LinkedHashMap<>();
+    if (source.containsKey("pit")) {
+      identify.put("pit", source.get("pit"));
+    }
+    identify.put("query", Map.of("bool", Map.of("filter", List.of(withSeqNo(seqNos)))));
+    identify.put("size", size);
+    identify.put("track_total_hits", false);
+    identify.put("_source", false);
+    identify.put("seq_no_primary_term", true);
+    return identify;
   }
 
   /**
@@ -187,6 +201,10 @@ public final class SearchSource {
                 BytesReference.bytes(json).streamInput())) {
       return SearchSourceBuilder.fromXContent(parser);
     }
+  }
+
+  private static Map<String, Object> withSeqNo(List<Long> seqNos) {
+    return Map.of("terms", Map.of("_seq_no", seqNos));
   }
 
   private static List<Object> rewriteRescorers(Object rescore, UserText text, String rewrite) {

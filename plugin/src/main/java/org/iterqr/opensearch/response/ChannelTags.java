@@ -7,13 +7,15 @@ import java.util.Map;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
+import org.iterqr.opensearch.fusion.FusedHit;
+import org.iterqr.opensearch.fusion.Team;
 import org.opensearch.common.document.DocumentField;
 import org.opensearch.search.SearchHit;
 
 /**
  * Writes on hits which channels retrieved them, as {@code fields.iterqr_channels}: a list of
- * objects with the channel's name, the hit's rank and score in that channel's window and, for a
- * rewrite, its id and text.
+ * objects with the channel's name, the hit's rank and score in that channel's window, what it
+ * contributed to the fused score and, for a rewrite, its id and text.
  */
 public final class ChannelTags {
   /** Name of the field. */
@@ -22,13 +24,18 @@ public final class ChannelTags {
   private ChannelTags() {}
 
   /**
-   * @param channels that retrieved a hit
-   * @return its tags
+   * @param fused a hit of the fused list
+   * @return its tags, with contributions and, where lists were interleaved, the team that picked it
    */
-  static DocumentField of(List<ChannelRank> channels) {
-    List<Object> tags = new ArrayList<>(channels.size());
-    for (ChannelRank channel : channels) {
-      tags.add(tag(channel));
+  static DocumentField of(FusedHit fused) {
+    List<Object> tags = new ArrayList<>(fused.channels().size());
+    for (ChannelRank channel : fused.channels()) {
+      Map<String, Object> tag = tag(channel);
+      tag.put("contribution", channel.contribution());
+      if (fused.team() != Team.NONE) {
+        tag.put("team", fused.team().wireName());
+      }
+      tags.add(tag);
     }
     return new DocumentField(FIELD, tags);
   }
@@ -53,8 +60,9 @@ public final class ChannelTags {
     }
     List<DocumentField> tags = new ArrayList<>();
     for (int i = 0; i < hits.length && from + i < windowSize; i++) {
-      tags.add(
-          of(List.of(new ChannelRank(new Channel.Original(), from + i + 1, hits[i].getScore()))));
+      ChannelRank place =
+          new ChannelRank(new Channel.Original(), from + i + 1, hits[i].getScore(), 0);
+      tags.add(new DocumentField(FIELD, List.of(tag(place))));
     }
     return tags;
   }

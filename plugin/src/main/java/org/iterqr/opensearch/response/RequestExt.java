@@ -1,10 +1,14 @@
 package org.iterqr.opensearch.response;
 
 import java.io.IOException;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Optional;
+import org.iterqr.opensearch.fusion.FusionStrategy;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
+import org.iterqr.opensearch.options.WholeOption;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.core.common.ParsingException;
 import org.opensearch.core.common.io.stream.StreamInput;
@@ -14,34 +18,44 @@ import org.opensearch.core.xcontent.XContentParser;
 import org.opensearch.search.SearchExtBuilder;
 
 /**
- * {@code ext.iterqr} of a search request. Members are null where absent.
- *
- * <p>Keys: {@code region} overrides the pipeline's, {@code page_token} comes from a first page,
- * {@code query} is the user's text where the query does not have it as such.
+ * {@code ext.iterqr} of a search request: options in place of the pipeline's ({@code mode}, {@code
+ * window_size}, {@code budget_ms}, {@code max_rewrites}, {@code fusion}, {@code region}, {@code
+ * enabled}), the {@code page_token} of a first page, and {@code query}, the user's text where the
+ * query does not have it as such. Checked when it is parsed.
  */
 public final class RequestExt extends SearchExtBuilder {
   /** Where no ext was sent. */
-  public static final RequestExt NONE = new RequestExt(null, null, null);
+  public static final RequestExt NONE = new RequestExt(Map.of());
 
-  private static final List<String> KEYS = List.of("region", "page_token", "query");
+  private static final String ENABLED = "enabled";
+  private static final String MODE = "mode";
+  private static final String FUSION = "fusion";
+  private static final String REGION = "region";
+  private static final String PAGE_TOKEN = "page_token";
+  private static final String QUERY = "query";
+  private static final List<WholeOption> WHOLE =
+      List.of(WholeOption.WINDOW_SIZE, WholeOption.BUDGET_MS, WholeOption.MAX_REWRITES);
+  private static final List<String> KEYS =
+      List.of(
+          REGION,
+          PAGE_TOKEN,
+          QUERY,
+          ENABLED,
+          MODE,
+          FUSION,
+          WholeOption.WINDOW_SIZE.key(),
+          WholeOption.BUDGET_MS.key(),
+          WholeOption.MAX_REWRITES.key());
 
-  private final String region;
-  private final String pageToken;
-  private final String query;
+  /** Strings, whole numbers and truth values by key; absent keys are absent. */
+  private final Map<String, Object> values;
 
-  /**
-   * @param region market of the user, or null
-   * @param pageToken from a first page, or null
-   * @param query the user's text, or null
-   */
-  public RequestExt(String region, String pageToken, String query) {
-    this.region = region;
-    this.pageToken = pageToken;
-    this.query = query;
+  private RequestExt(Map<String, Object> values) {
+    this.values = values;
   }
 
   RequestExt(StreamInput in) throws IOException {
-    this(in.readOptionalString(), in.readOptionalString(), in.readOptionalString());
+    this(in.readMap());
   }
 
   /**
@@ -63,7 +77,7 @@ public final class RequestExt extends SearchExtBuilder {
    * @param parser at the section's value
    * @return the section
    * @throws IOException if it is not JSON
-   * @throws ParsingException naming an unknown key or a value that is not a string
+   * @throws ParsingException naming an unknown key, or a value and what it must be
    */
   static RequestExt parse(XContentParser parser) throws IOException {
     if (parser.currentToken() == null) {
@@ -72,7 +86,7 @@ public final class RequestExt extends SearchExtBuilder {
     if (parser.currentToken() != XContentParser.Token.START_OBJECT) {
       throw new ParsingException(parser.getTokenLocation(), "[ext.iterqr] must be an object");
     }
-    Map<String, String> values = new HashMap<>();
+    Map<String, Object> values = new LinkedHashMap<>();
     String key = null;
     for (XContentParser.Token token = parser.nextToken();
         token != XContentParser.Token.END_OBJECT;
@@ -84,35 +98,95 @@ public final class RequestExt extends SearchExtBuilder {
               parser.getTokenLocation(),
               "[ext.iterqr] has no key [" + key + "]; known are " + KEYS);
         }
-      } else if (token == XContentParser.Token.VALUE_STRING) {
-        values.put(key, parser.text());
       } else if (token != XContentParser.Token.VALUE_NULL) {
-        throw new ParsingException(
-            parser.getTokenLocation(), "[ext.iterqr." + key + "] must be a string");
+        values.put(key, value(key, token, parser));
       }
     }
-    return new RequestExt(values.get("region"), values.get("page_token"), values.get("query"));
+    return values.isEmpty() ? NONE : new RequestExt(values);
   }
 
   /**
-   * @return market of the user, or null
+   * @param pipeline options
+   * @return them, with the request's in their place
    */
-  public String region() {
-    return region;
+  public SearchOptions over(SearchOptions pipeline) {
+    return new SearchOptions(
+        Boolean.FALSE.equals(values.get(ENABLED))
+            ? Mode.OFF
+            : text(MODE).flatMap(Mode::of).orElse(pipeline.mode()),
+        whole(WholeOption.BUDGET_MS, pipeline.budgetMs()),
+        whole(WholeOption.WINDOW_SIZE, pipeline.windowSize()),
+        whole(WholeOption.MAX_REWRITES, pipeline.maxRewrites()),
+        text(REGION).orElse(pipeline.region()),
+        pipeline.tenant(),
+        text(FUSION).flatMap(FusionStrategy::of).or(pipeline::fusion),
+        pipeline.policy());
   }
 
   /**
-   * @return page token as sent, or null
+   * @return page token as sent
    */
-  public String pageToken() {
-    return pageToken;
+  public Optional<String> pageToken() {
+    return text(PAGE_TOKEN);
   }
 
   /**
    * @return the user's text, or null
    */
   public String query() {
-    return query;
+    return text(QUERY).orElse(null);
+  }
+
+  private Optional<String> text(String key) {
+    return Optional.ofNullable((String) values.get(key));
+  }
+
+  private int whole(WholeOption option, int pipeline) {
+    return values.get(option.key()) instanceof Integer value ? value : pipeline;
+  }
+
+  private static Object value(String key, XContentParser.Token token, XContentParser parser)
+      throws IOException {
+    for (WholeOption option : WHOLE) {
+      if (option.key().equals(key)) {
+        return wholeValue(option, token, parser);
+      }
+    }
+    if (key.equals(ENABLED)) {
+      if (token != XContentParser.Token.VALUE_BOOLEAN) {
+        throw wrong(key, parser, "must be true or false");
+      }
+      return parser.booleanValue();
+    }
+    if (token != XContentParser.Token.VALUE_STRING) {
+      throw wrong(key, parser, "must be a string");
+    }
+    String text = parser.text();
+    if (key.equals(MODE) && Mode.of(text).isEmpty()) {
+      throw wrong(key, parser, "must be one of " + Mode.names());
+    }
+    if (key.equals(FUSION) && FusionStrategy.of(text).isEmpty()) {
+      throw wrong(key, parser, "must be one of " + FusionStrategy.names());
+    }
+    return text;
+  }
+
+  private static Integer wholeValue(
+      WholeOption option, XContentParser.Token token, XContentParser parser) throws IOException {
+    if (token != XContentParser.Token.VALUE_NUMBER
+        || parser.numberType() != XContentParser.NumberType.INT) {
+      throw wrong(option.key(), parser, "must be a whole number");
+    }
+    int value = parser.intValue();
+    Optional<String> violation = option.violation(value);
+    if (violation.isPresent()) {
+      throw wrong(option.key(), parser, violation.get());
+    }
+    return value;
+  }
+
+  private static ParsingException wrong(String key, XContentParser parser, String what) {
+    return new ParsingException(parser.getTokenLocation(), "[ext.iterqr." + key + "] " + what);
   }
 
   @Override
@@ -123,36 +197,21 @@ public final class RequestExt extends SearchExtBuilder {
   @Override
   public void writeTo(StreamOutput out) throws IOException {
     out.writeByte(IterqrExt.REQUEST);
-    out.writeOptionalString(region);
-    out.writeOptionalString(pageToken);
-    out.writeOptionalString(query);
+    out.writeMap(values);
   }
 
   @Override
   public XContentBuilder toXContent(XContentBuilder builder, Params params) throws IOException {
-    builder.startObject(IterqrExt.NAME);
-    if (region != null) {
-      builder.field("region", region);
-    }
-    if (pageToken != null) {
-      builder.field("page_token", pageToken);
-    }
-    if (query != null) {
-      builder.field("query", query);
-    }
-    return builder.endObject();
+    return builder.field(IterqrExt.NAME, values);
   }
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof RequestExt ext
-        && Objects.equals(region, ext.region)
-        && Objects.equals(pageToken, ext.pageToken)
-        && Objects.equals(query, ext.query);
+    return other instanceof RequestExt ext && values.equals(ext.values);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(region, pageToken, query);
+    return values.hashCode();
   }
 }

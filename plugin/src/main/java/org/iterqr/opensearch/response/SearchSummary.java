@@ -4,10 +4,12 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.experiment.Assignment;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.outcome.Outcome;
 
 /**
@@ -15,22 +17,26 @@ import org.iterqr.opensearch.outcome.Outcome;
  *
  * @param identity who searched
  * @param outcome how the channel ended
+ * @param mode what rewrites were to do
  * @param query the user's text; empty if none was found
  * @param reply the rewrites; null if there was no reply
- * @param retrieved per rewrite id, the hits in its window
+ * @param fusion how the windows were fused; empty if they were not
  * @param windowSize of every window
  * @param pageToken for later pages; empty if there is none
  * @param timings where the time went
+ * @param shadow the page that mode shadow kept back; empty in other modes
  */
 public record SearchSummary(
     SearchIdentity identity,
     Outcome outcome,
+    Mode mode,
     String query,
     RewriteReply reply,
-    Map<String, Integer> retrieved,
+    Optional<FusionFacts> fusion,
     int windowSize,
     String pageToken,
-    Timings timings) {
+    Timings timings,
+    List<ShadowHit> shadow) {
   private static final double NANOS_PER_MS = 1e6;
 
   /**
@@ -47,6 +53,7 @@ public record SearchSummary(
           "experiment",
           Map.of("name", assignment.experiment(), "bucket", assignment.bucket().wireName()));
     }
+    ext.put("mode", mode.wireName());
     ext.put("query", query);
     ext.put("checkpoint_id", shown.checkpointId());
     ext.put("fix", shown.fix());
@@ -59,6 +66,14 @@ public record SearchSummary(
       ext.put("partial", reply.isPartial());
     }
     ext.put("window_size", windowSize);
+    fusion.ifPresent(
+        facts -> {
+          ext.put("fusion", facts.fusion());
+          facts.policyMember().ifPresent(policy -> ext.put("policy", policy));
+        });
+    if (!shadow.isEmpty()) {
+      ext.put("shadow", shadow.stream().map(ShadowHit::toMap).toList());
+    }
     ext.put("page_token", pageToken);
     ext.put("timings", timingsMs());
     return new ResponseExt(ext);
@@ -93,7 +108,8 @@ public record SearchSummary(
       member.put("rewrite_id", rewrite.id());
       member.put("text", rewrite.text());
       member.put("confidence", rewrite.confidence());
-      member.put("retrieved", retrieved.getOrDefault(rewrite.id(), 0));
+      fusion.ifPresentOrElse(
+          facts -> member.putAll(facts.of(rewrite)), () -> member.put("retrieved", 0));
       list.add(member);
     }
     return list;

@@ -1,12 +1,9 @@
 package org.iterqr.opensearch.response;
 
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.iterqr.opensearch.fusion.FusedPage;
-import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.search.SearchResponseSections;
 import org.opensearch.common.document.DocumentField;
@@ -26,16 +23,6 @@ import org.opensearch.search.profile.SearchProfileShardResults;
  * and its hits are then as they were.
  */
 public final class TaggedResponse {
-  /** The page's order is not that of the original's window, so ranks in it are not known. */
-  private static final Set<Outcome> RANKED_OTHERWISE =
-      EnumSet.of(
-          Outcome.SKIPPED_SORT,
-          Outcome.SKIPPED_COLLAPSE,
-          Outcome.SKIPPED_SEARCH_AFTER,
-          Outcome.SKIPPED_SCROLL,
-          Outcome.SKIPPED_SUGGEST_ONLY,
-          Outcome.SKIPPED_SIZE_ZERO);
-
   private TaggedResponse() {}
 
   /**
@@ -55,8 +42,7 @@ public final class TaggedResponse {
       long tookMs,
       SearchSummary summary) {
     SearchHit[] hits = page.stream().map(FusedPage.Entry::hit).toArray(SearchHit[]::new);
-    List<DocumentField> tags =
-        page.stream().map(entry -> ChannelTags.of(entry.fused().channels())).toList();
+    List<DocumentField> tags = page.stream().map(entry -> ChannelTags.of(entry.fused())).toList();
     SearchHits searchHits = new SearchHits(hits, plain.getHits().getTotalHits(), maxScore);
     SearchResponse response =
         rebuild(plain, searchHits, plain.isTimedOut() || windowTimedOut, tookMs, summary);
@@ -70,7 +56,7 @@ public final class TaggedResponse {
 
   /**
    * @param plain the original search's response
-   * @param from 0-based rank of its first hit
+   * @param from 0-based rank of its first hit; negative where it is not by rank
    * @param tookMs of the whole
    * @param summary for the ext section
    * @return a response with the plain hits, tagged where their rank is known
@@ -79,9 +65,7 @@ public final class TaggedResponse {
       SearchResponse plain, int from, long tookMs, SearchSummary summary) {
     SearchHit[] hits = plain.getHits().getHits();
     List<DocumentField> tags =
-        RANKED_OTHERWISE.contains(summary.outcome())
-            ? List.of()
-            : ChannelTags.ofPlain(hits, from, summary.windowSize());
+        from < 0 ? List.of() : ChannelTags.ofPlain(hits, from, summary.windowSize());
     SearchResponse response = rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
     ChannelTags.write(hits, tags);
     return response;

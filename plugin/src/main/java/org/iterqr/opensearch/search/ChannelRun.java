@@ -11,6 +11,7 @@ import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
@@ -46,7 +47,7 @@ public final class ChannelRun {
    *
    * @param requestId ties the server's logs to this search; empty if the server is not asked
    * @param identity who searches
-   * @param windowSize of every window
+   * @param options in force
    * @param query the user's text; empty if there is none
    * @param givenQuery {@code ext.iterqr.query}, or null
    * @param digest of what the search retrieves from; empty if there is no text
@@ -55,7 +56,7 @@ public final class ChannelRun {
   public record Plan(
       String requestId,
       SearchIdentity identity,
-      int windowSize,
+      SearchOptions options,
       String query,
       String givenQuery,
       String digest,
@@ -70,6 +71,7 @@ public final class ChannelRun {
   private final ListenableFuture<ChannelResult> result = new ListenableFuture<>();
   private final AtomicBoolean hasEnded = new AtomicBoolean();
   private final Scheduler.Cancellable expiry;
+  private final boolean open;
 
   private RewriteReply reply;
   private StartedSearch started;
@@ -81,6 +83,7 @@ public final class ChannelRun {
     this.services = services;
     this.budget = budget;
     this.plan = plan;
+    this.open = open;
     // GENERIC: the answer must come in time even when the search pool's queue is full.
     this.expiry =
         open
@@ -129,6 +132,13 @@ public final class ChannelRun {
    */
   public Plan plan() {
     return plan;
+  }
+
+  /**
+   * @return whether the request processor ended it: no rewrite was asked for
+   */
+  public boolean wasPassedThrough() {
+    return !open;
   }
 
   /**
@@ -278,7 +288,7 @@ public final class ChannelRun {
   private Optional<Outcome> searchWindows(StartedSearch search, RewriteReply rewrites)
       throws IOException {
     // Later request processors may have made it a search that is not served.
-    Optional<Outcome> skip = Eligibility.skipReason(search.request(), plan.windowSize());
+    Optional<Outcome> skip = Eligibility.skipReason(search.request(), plan.options().windowSize());
     if (skip.isPresent()) {
       return skip;
     }
@@ -295,7 +305,7 @@ public final class ChannelRun {
         source,
         text.get(),
         rewrites.rewrites(),
-        plan.windowSize(),
+        plan.options().windowSize(),
         ActionListener.wrap(
             (List<Window> windows) -> {
               windowsNanos = System.nanoTime() - start;

@@ -33,6 +33,53 @@ public final class HitFetch {
   private HitFetch() {}
 
   /**
+   * Names a document, whatever its version.
+   *
+   * @param index its index, with the cluster's alias if remote
+   * @param id within the index
+   */
+  public record DocumentId(String index, String id) {
+    /**
+     * @param hit of any search
+     * @return its document
+     */
+    public static DocumentId of(SearchHit hit) {
+      return new DocumentId(hit.getIndex(), hit.getId());
+    }
+  }
+
+  /**
+   * Finds out which documents hits of windows are, by one search in the current thread context.
+   *
+   * @param retrieved the windows the hits are from
+   * @param hits not empty
+   * @param shards how many shards the search reaches
+   * @param listener gets the documents found; those that are gone are absent
+   */
+  public static void identify(
+      ChannelResult.Retrieved retrieved,
+      List<FusedHit> hits,
+      int shards,
+      ActionListener<Map<HitKey, DocumentId>> listener) {
+    List<HitKey> keys = hits.stream().map(FusedHit::key).toList();
+    List<Long> seqNos = seqNos(keys);
+    retrieved
+        .searches()
+        .search(
+            retrieved.source().identify(seqNos, size(seqNos, shards)),
+            ActionListener.wrap(
+                response -> {
+                  Map<HitKey, DocumentId> found = new HashMap<>();
+                  for (SearchHit hit : response.getHits()) {
+                    found.put(HitKeys.of(hit), DocumentId.of(hit));
+                  }
+                  found.keySet().retainAll(keys);
+                  listener.onResponse(found);
+                },
+                listener::onFailure));
+  }
+
+  /**
    * Starts the searches in the current thread context.
    *
    * @param retrieved the windows the hits are from
@@ -78,15 +125,22 @@ public final class HitFetch {
       ActionListener<SearchResponse> listener) {
     String rewrite =
         channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
-    List<Long> seqNos = keys.stream().map(HitKey::seqNo).distinct().toList();
-    int size = (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
+    List<Long> seqNos = seqNos(keys);
     Optional<Map<String, Object>> source =
-        retrieved.source().fetch(retrieved.text(), rewrite, seqNos, size);
+        retrieved.source().fetch(retrieved.text(), rewrite, seqNos, size(seqNos, shards));
     if (source.isEmpty()) {
       listener.onFailure(new IllegalStateException("a window's query cannot be made again"));
     } else {
       retrieved.searches().search(source.get(), listener);
     }
+  }
+
+  private static List<Long> seqNos(List<HitKey> keys) {
+    return keys.stream().map(HitKey::seqNo).distinct().toList();
+  }
+
+  private static int size(List<Long> seqNos, int shards) {
+    return (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
   }
 
   private static void collect(

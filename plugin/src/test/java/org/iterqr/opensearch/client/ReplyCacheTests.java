@@ -32,6 +32,7 @@ class ReplyCacheTests {
         rewrites,
         ReplySource.GENERATED,
         false,
+        "",
         new RewriteReply.ServerTimings(1, 2, 3, 4));
   }
 

@@ -19,7 +19,8 @@ class FusedPageTests {
                     new FusedHit(
                         key(seqNo),
                         1.0 / seqNo,
-                        List.of(new ChannelRank(new Channel.Original(), 1, 1))))
+                        List.of(new ChannelRank(new Channel.Original(), 1, 1, 0)),
+                        Team.NONE))
             .toList();
     return new FusedPage<>(fused, from, size, hit -> hit);
   }
@@ -79,7 +80,9 @@ class FusedPageTests {
   void documentsWithoutIdentityAreNotMistakenForOneAnother() {
     FusedPage<String> page =
         new FusedPage<>(
-            List.of(new FusedHit(key(1), 2, List.of()), new FusedHit(key(2), 1, List.of())),
+            List.of(
+                new FusedHit(key(1), 2, List.of(), Team.NONE),
+                new FusedHit(key(2), 1, List.of(), Team.NONE)),
             0,
             2,
             hit -> null);

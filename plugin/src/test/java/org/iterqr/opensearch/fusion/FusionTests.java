@@ -1,20 +1,40 @@
 package org.iterqr.opensearch.fusion;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.iterqr.opensearch.client.Rewrite;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class FusionTests {
-  private static final FusionWeights WEIGHTS = new FusionWeights(1.0, 0.5, 60);
+  private static final FusionPlan WEIGHTS = rrf(1.0, 0.5);
   private static final Channel ORIGINAL = new Channel.Original();
   private static final Channel FIRST =
       new Channel.Rewritten(new Rewrite("0000000000000001", "soup", 0.9));
   private static final Channel SECOND =
       new Channel.Rewritten(new Rewrite("0000000000000002", "broth", 0.8));
+
+  private static FusionPlan rrf(double original, double rewrite) {
+    return plan(FusionStrategy.RRF, original, rewrite, 10, 7);
+  }
+
+  private static FusionPlan plan(
+      FusionStrategy strategy, double original, double rewrite, int appendBelow, long seed) {
+    return new FusionPlan(
+        strategy,
+        original,
+        Map.of("0000000000000001", rewrite, "0000000000000002", rewrite),
+        60,
+        appendBelow,
+        seed);
+  }
 
   private static HitKey key(long seqNo) {
     return new HitKey("dishes", 0, seqNo);
@@ -50,9 +70,9 @@ class FusionTests {
     assertEquals(2L, fused.getFirst().key().seqNo());
     assertEquals(
         List.of(
-            new ChannelRank(ORIGINAL, 2, 9),
-            new ChannelRank(FIRST, 2, 9),
-            new ChannelRank(SECOND, 1, 10)),
+            new ChannelRank(ORIGINAL, 2, 9, 1.0 / 62),
+            new ChannelRank(FIRST, 2, 9, 0.5 / 62),
+            new ChannelRank(SECOND, 1, 10, 0.5 / 61)),
         fused.getFirst().channels());
   }
 
@@ -64,7 +84,7 @@ class FusionTests {
 
   @Test
   void tiesAreBrokenTheSameWayInAnyOrderOfDiscovery() {
-    FusionWeights equal = new FusionWeights(1, 1, 60);
+    FusionPlan equal = rrf(1, 1);
     List<FusedHit> fused = Fusion.fuse(List.of(window(ORIGINAL, 8, 7), window(FIRST, 7, 8)), equal);
     assertEquals(List.of(7L, 8L), order(fused));
     List<FusedHit> swapped =
@@ -75,7 +95,7 @@ class FusionTests {
   @Test
   void weightZeroRetrievesButNeverLifts() {
     List<FusedHit> fused =
-        Fusion.fuse(List.of(window(ORIGINAL, 1, 2), window(FIRST, 3)), new FusionWeights(1, 0, 60));
+        Fusion.fuse(List.of(window(ORIGINAL, 1, 2), window(FIRST, 3)), rrf(1, 0));
     assertEquals(List.of(1L, 2L, 3L), order(fused));
     assertEquals(0, fused.getLast().score());
   }
@@ -99,5 +119,78 @@ class FusionTests {
   @Test
   void nothingRetrievedIsAnEmptyList() {
     assertEquals(List.of(), Fusion.fuse(List.of(window(ORIGINAL), window(FIRST)), WEIGHTS));
+  }
+
+  @Test
+  void aRewriteWithoutWeightTakesNoPart() {
+    FusionPlan firstOnly =
+        new FusionPlan(FusionStrategy.RRF, 1, Map.of("0000000000000001", 0.5), 60, 10, 0);
+    List<Window> windows = List.of(window(ORIGINAL, 1), window(FIRST, 2), window(SECOND, 1, 3));
+    List<FusedHit> fused = Fusion.fuse(windows, firstOnly);
+    assertEquals(List.of(1L, 2L), order(fused));
+    assertEquals(1, fused.getFirst().channels().size());
+    assertFalse(Fusion.originalSuffices(windows, firstOnly));
+    assertTrue(
+        Fusion.originalSuffices(
+            windows, new FusionPlan(FusionStrategy.RRF, 1, Map.of(), 60, 10, 0)));
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void contributionsAddUpToScoresThatNeverRise(FusionStrategy strategy) {
+    List<Window> windows =
+        List.of(
+            window(ORIGINAL, 1, 2, 3, 4),
+            window(FIRST, 9, 3, 8, 1),
+            window(SECOND, 3, 7, 9, 6, 5, 10));
+    List<FusedHit> fused = Fusion.fuse(windows, plan(strategy, 1, 0.5, 10, 42));
+    assertEquals(10, fused.size());
+    double before = Double.MAX_VALUE;
+    for (FusedHit hit : fused) {
+      double sum = hit.channels().stream().mapToDouble(ChannelRank::contribution).sum();
+      assertEquals(hit.score(), sum, 1e-15);
+      assertTrue(hit.score() <= before);
+      before = hit.score();
+    }
+  }
+
+  @Test
+  void appendKeepsTheOriginalsOrderAndAddsTheRewritesBelowIt() {
+    List<Window> windows =
+        List.of(window(ORIGINAL, 5, 3), window(FIRST, 9, 3), window(SECOND, 8, 9));
+    FusionPlan append = plan(FusionStrategy.APPEND, 1, 1000, 3, 0);
+    assertEquals(List.of(5L, 3L, 9L, 8L), order(Fusion.fuse(windows, append)));
+    assertFalse(Fusion.originalSuffices(windows, append));
+    assertTrue(Fusion.originalSuffices(windows, plan(FusionStrategy.APPEND, 1, 1, 2, 0)));
+    assertFalse(Fusion.originalSuffices(windows, plan(FusionStrategy.RRF, 1, 1, 2, 0)));
+  }
+
+  @Test
+  void interleavingPicksInTurnsAndRemembersTheTeam() {
+    List<Window> windows = List.of(window(ORIGINAL, 1, 2, 3), window(FIRST, 2, 4, 5, 6));
+    for (long seed = 0; seed < 50; seed++) {
+      List<FusedHit> list = Fusion.fuse(windows, plan(FusionStrategy.INTERLEAVE, 1, 0.5, 10, seed));
+      assertEquals(list, Fusion.fuse(windows, plan(FusionStrategy.INTERLEAVE, 1, 0.5, 10, seed)));
+      assertEquals(6, list.stream().map(FusedHit::key).distinct().count());
+      int lead = 0;
+      for (FusedHit hit : list.subList(0, 5)) {
+        lead += hit.team() == Team.ORIGINAL ? 1 : -1;
+        assertTrue(Math.abs(lead) <= 1, "picks in turns");
+      }
+      for (FusedHit hit : list) {
+        for (ChannelRank place : hit.channels()) {
+          boolean ofTeam =
+              (place.channel() instanceof Channel.Original) == (hit.team() == Team.ORIGINAL);
+          assertEquals(ofTeam ? hit.score() : 0, place.contribution(), 1e-15);
+        }
+      }
+    }
+  }
+
+  @Test
+  void theCoinIsFairAndKnown() {
+    long heads = LongStream.range(0, 10_000).filter(seed -> TeamDraft.coin(seed, 0)).count();
+    assertTrue(heads > 4_800 && heads < 5_200, "heads: " + heads);
+    assertEquals("ba7816bf8f01cfea", Long.toHexString(TeamDraft.seed("abc")));
   }
 }

@@ -12,6 +12,10 @@ class OutcomeTests {
     assertEquals(
         List.of(
             "fused",
+            "shadow",
+            "disabled",
+            "skipped_policy",
+            "original_suffices",
             "no_rewrites",
             "timeout",
             "unavailable",

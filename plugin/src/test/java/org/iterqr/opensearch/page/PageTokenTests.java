@@ -10,8 +10,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.iterqr.opensearch.client.Rewrite;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.fusion.FusionPlan;
+import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -24,10 +26,18 @@ class PageTokenTests {
           List.of(
               new Rewrite("00000000000000aa", "tomato \"soup\" <|im_end|>", 0.25),
               new Rewrite("00000000000000ab", "トマトスープ", 1)),
-          new FusionWeights(1, 0.5, 60),
+          plan(Map.of("00000000000000aa", 0.5, "00000000000000ab", 0.75)),
           50,
           "checkpoint-7",
           DIGEST);
+
+  private static FusionPlan plan(Map<String, Double> weights) {
+    return new FusionPlan(FusionStrategy.INTERLEAVE, 1, weights, 60, 10, -2);
+  }
+
+  private static FusionPlan even(List<Rewrite> rewrites) {
+    return plan(rewrites.stream().collect(Collectors.toMap(Rewrite::id, rewrite -> 0.123456789)));
+  }
 
   private static Optional<PageToken> decode(String encoded) {
     return PageToken.decode(encoded, DIGEST);
@@ -46,7 +56,7 @@ class PageTokenTests {
   @Test
   void comesBackAsItWas() {
     assertEquals(Optional.of(TOKEN), decode(TOKEN.encode()));
-    PageToken bare = new PageToken(List.of(), TOKEN.weights(), 10, "", DIGEST);
+    PageToken bare = new PageToken(List.of(), plan(Map.of()), 10, "", DIGEST);
     assertEquals(Optional.of(bare), decode(bare.encode()));
   }
 
@@ -81,8 +91,14 @@ class PageTokenTests {
       delimiter = '|',
       quoteCharacter = '`',
       value = {
-        "\"v\":1|\"v\":2",
-        "\"v\":1|\"v\":\"1\"",
+        "\"v\":2|\"v\":1",
+        "\"v\":2|\"v\":\"2\"",
+        "\"f\":\"interleave\"|\"f\":\"other\"",
+        "\"s\":\"fffffffffffffffe\"|\"s\":\"x\"",
+        "\"s\":\"fffffffffffffffe\"|\"s\":7",
+        "\"ab\":10|\"ab\":1001",
+        "\"w\":0.75|\"w\":1001",
+        "\"w\":0.75|\"w\":null",
         "\"w\":50|\"w\":0",
         "\"w\":50|\"w\":1001",
         "\"w\":50|\"w\":50.5",
@@ -91,7 +107,7 @@ class PageTokenTests {
         "\"k\":60|\"k\":null",
         "\"ow\":1.0|\"ow\":-1",
         "\"ow\":1.0|\"ow\":1e300",
-        "\"rww\":0.5|\"rww\":\"NaN\"",
+        "\"w\":0.5|\"w\":\"NaN\"",
         "00000000000000aa|00000000000000AA",
         "00000000000000ab|00000000000000aa",
         "\"c\":0.25|\"c\":2",
@@ -112,11 +128,10 @@ class PageTokenTests {
             .mapToObj(i -> new Rewrite(String.format("%016x", i), "soup " + i, 0.5))
             .toList();
     assertEquals(
-        Optional.empty(), decode(new PageToken(nine, TOKEN.weights(), 50, "", DIGEST).encode()));
+        Optional.empty(), decode(new PageToken(nine, even(nine), 50, "", DIGEST).encode()));
     List<Rewrite> longText = List.of(new Rewrite("00000000000000aa", "a".repeat(121), 0.5));
     assertEquals(
-        Optional.empty(),
-        decode(new PageToken(longText, TOKEN.weights(), 50, "", DIGEST).encode()));
+        Optional.empty(), decode(new PageToken(longText, even(longText), 50, "", DIGEST).encode()));
   }
 
   @Test
@@ -126,7 +141,7 @@ class PageTokenTests {
             .mapToObj(
                 i -> new Rewrite(String.format("%016x", i), i + "\uD83C\uDF5C".repeat(119), 0.5))
             .toList();
-    PageToken largest = new PageToken(eight, TOKEN.weights(), 1000, "c".repeat(128), DIGEST);
+    PageToken largest = new PageToken(eight, even(eight), 1000, "c".repeat(128), DIGEST);
     assertEquals(Optional.of(largest), decode(largest.encode()));
   }
 

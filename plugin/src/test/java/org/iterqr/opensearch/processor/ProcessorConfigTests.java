@@ -5,8 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import java.util.Optional;
+import org.iterqr.opensearch.fusion.FusionSettings;
+import org.iterqr.opensearch.fusion.FusionStrategy;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
+import org.iterqr.opensearch.policy.PolicyReader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -23,8 +29,12 @@ class ProcessorConfigTests {
 
   @Test
   void defaultsAreTheDocumentedOnes() {
-    assertEquals(new RewriteConfig(300, 50, 3, "", ""), RewriteConfig.read(null, config()));
-    assertEquals(new FusionWeights(1.0, 0.5, 60), FusionConfig.read(null, config()));
+    assertEquals(
+        new SearchOptions(Mode.FUSE, 300, 50, 3, "", "", Optional.empty(), Optional.empty()),
+        RewriteConfig.read(null, config()));
+    assertEquals(
+        new FusionSettings(FusionStrategy.RRF, 1.0, 0.5, 60, 10),
+        FusionConfig.read(null, config()));
   }
 
   @Test
@@ -41,13 +51,39 @@ class ProcessorConfigTests {
             "north",
             "tenant",
             "acme",
+            "mode",
+            "shadow",
+            "policy",
+            new HashMap<>(Map.of("policy_version", 1, "policy_id", "mine")),
             "unknown",
             1);
-    assertEquals(new RewriteConfig(900, 20, 8, "north", "acme"), RewriteConfig.read(null, request));
+    assertEquals(
+        new SearchOptions(
+            Mode.SHADOW,
+            900,
+            20,
+            8,
+            "north",
+            "acme",
+            Optional.empty(),
+            Optional.of(PolicyReader.parse("{\"policy_version\":1,\"policy_id\":\"mine\"}"))),
+        RewriteConfig.read(null, request));
     assertEquals(Map.of("unknown", 1), request, "left for the pipeline to refuse");
     Map<String, Object> response =
-        config("original_weight", 2, "rewrite_weight", 0.25, "rank_constant", 10);
-    assertEquals(new FusionWeights(2, 0.25, 10), FusionConfig.read(null, response));
+        config(
+            "original_weight",
+            2,
+            "rewrite_weight",
+            0.25,
+            "rank_constant",
+            10,
+            "fusion",
+            "append",
+            "append_below",
+            5);
+    assertEquals(
+        new FusionSettings(FusionStrategy.APPEND, 2, 0.25, 10, 5),
+        FusionConfig.read(null, response));
     assertEquals(Map.of(), response);
   }
 
@@ -70,23 +106,31 @@ class ProcessorConfigTests {
   @Test
   void refusesWrongTypesAndLengthsByName() {
     for (Map<String, Object> wrong :
-        java.util.List.of(
+        List.of(
             config("budget_ms", "soon"),
             config("max_rewrites", 1.5),
             config("region", 7),
-            config("tenant", "t".repeat(65)))) {
+            config("tenant", "t".repeat(65)),
+            config("mode", "on"),
+            config("mode", 1),
+            config("policy", "strict"),
+            config("policy", new HashMap<>(Map.of("policy_version", 2))))) {
       String name = wrong.keySet().iterator().next();
       OpenSearchException refused =
           assertThrows(OpenSearchException.class, () -> RewriteConfig.read("tag", wrong));
       assertTrue(refused.getMessage().contains(name), refused.getMessage());
     }
     for (Map<String, Object> wrong :
-        java.util.List.of(
+        List.of(
             config("original_weight", -1),
             config("rewrite_weight", "heavy"),
             config("rewrite_weight", Double.NaN),
             config("rank_constant", 0),
-            config("rank_constant", 10_001))) {
+            config("rank_constant", 10_001),
+            config("fusion", "sum"),
+            config("fusion", List.of("rrf")),
+            config("append_below", 0),
+            config("append_below", 1_001))) {
       String name = wrong.keySet().iterator().next();
       OpenSearchException refused =
           assertThrows(OpenSearchException.class, () -> FusionConfig.read("tag", wrong));

@@ -19,8 +19,11 @@ import java.util.concurrent.TimeUnit;
 import org.apache.lucene.search.TotalHits;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
-import org.iterqr.opensearch.fusion.FusionWeights;
+import org.iterqr.opensearch.fusion.FusionSettings;
+import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.response.ChannelTags;
@@ -55,10 +58,17 @@ import org.opensearch.threadpool.ThreadPool;
 import org.opensearch.transport.client.Client;
 
 class ResponseFusionTests {
-  private static final FusionWeights WEIGHTS = new FusionWeights(1, 0.5, 60);
+  private static final FusionSettings SETTINGS =
+      new FusionSettings(FusionStrategy.RRF, 1, 0.5, 60, 10);
   private static final ChannelRun.Plan PLAN =
       new ChannelRun.Plan(
-          "request-1", SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
+          "request-1",
+          SearchIdentity.NONE,
+          new SearchOptions(Mode.FUSE, 60_000, 50, 3, "", "", Optional.empty(), Optional.empty()),
+          "soop",
+          null,
+          "digest",
+          Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 
@@ -160,15 +170,15 @@ class ResponseFusionTests {
 
   private void start(
       ChannelRun run, SearchResponse plain, ActionListener<SearchResponse> listener) {
-    new ResponseFusion(
+    Answer answer =
+        new Answer(
             run,
-            WEIGHTS,
-            threadPool,
+            SETTINGS,
             search -> counters.count(search.summary().outcome()),
             request(),
             plain,
-            listener)
-        .start();
+            listener);
+    new ResponseFusion(answer, threadPool).start();
   }
 
   private SearchResponse answer() throws InterruptedException {
@@ -209,7 +219,7 @@ class ResponseFusionTests {
   @ParameterizedTest
   @EnumSource(
       value = Outcome.class,
-      names = {"FUSED", "NO_REWRITES"},
+      names = {"FUSED", "NO_REWRITES", "ORIGINAL_SUFFICES"},
       mode = EnumSource.Mode.EXCLUDE)
   void everyEndingIsAnsweredAndCountedOnce(Outcome outcome) throws Exception {
     SearchResponse plain = response(null, hit("a", 1, 2));

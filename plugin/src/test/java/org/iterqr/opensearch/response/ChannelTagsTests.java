@@ -11,6 +11,9 @@ import java.util.Map;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
+import org.iterqr.opensearch.fusion.FusedHit;
+import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.Team;
 import org.junit.jupiter.api.Test;
 import org.opensearch.common.document.DocumentField;
 import org.opensearch.common.io.stream.BytesStreamOutput;
@@ -37,19 +40,34 @@ class ChannelTagsTests {
         new SearchHit[] {hit},
         List.of(
             ChannelTags.of(
-                List.of(
-                    new ChannelRank(new Channel.Original(), 1, 9.1f),
-                    new ChannelRank(
-                        new Channel.Rewritten(new Rewrite("00000000000000aa", "soup", 1)),
-                        3,
-                        4.2f)))));
+                new FusedHit(
+                    new HitKey("dishes", 0, 1),
+                    0.75,
+                    List.of(
+                        new ChannelRank(new Channel.Original(), 1, 9.1f, 0.5),
+                        new ChannelRank(
+                            new Channel.Rewritten(new Rewrite("00000000000000aa", "soup", 1)),
+                            3,
+                            4.2f,
+                            0.25)),
+                    Team.REWRITES))));
     try (BytesStreamOutput out = new BytesStreamOutput()) {
       hit.writeTo(out);
       hit = new SearchHit(out.bytes().streamInput());
     }
     assertEquals(
         List.of(
-            Map.of("name", "original", "rank", 1, "score", 9.1f),
+            Map.of(
+                "name",
+                "original",
+                "rank",
+                1,
+                "score",
+                9.1f,
+                "contribution",
+                0.5,
+                "team",
+                "rewrites"),
             Map.of(
                 "name",
                 "rewrite",
@@ -60,7 +78,11 @@ class ChannelTagsTests {
                 "rank",
                 3,
                 "score",
-                4.2f)),
+                4.2f,
+                "contribution",
+                0.25,
+                "team",
+                "rewrites")),
         tags(hit));
     assertEquals(List.of(3), hit.field("price").getValues());
   }

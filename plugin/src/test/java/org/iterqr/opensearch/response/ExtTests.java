@@ -7,14 +7,28 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.LongStream;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.experiment.Assignment;
 import org.iterqr.opensearch.experiment.ExperimentBucket;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.FusionPlan;
+import org.iterqr.opensearch.fusion.FusionStrategy;
+import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.fusion.WindowHit;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.policy.PolicyDecision;
+import org.iterqr.opensearch.policy.PolicyReader;
 import org.iterqr.opensearch.ubi.UbiParameters;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.opensearch.common.io.stream.BytesStreamOutput;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
@@ -45,13 +59,64 @@ class ExtTests {
     }
   }
 
+  private static final SearchOptions PIPELINE =
+      new SearchOptions(Mode.FUSE, 300, 50, 3, "south", "acme", Optional.empty(), Optional.empty());
+
   @Test
   void readsTheRequestsSection() throws IOException {
+    RequestExt ext =
+        parse(
+            "{'region':'north','page_token':'token','query':'text','mode':'shadow',"
+                + "'window_size':20,'budget_ms':100,'max_rewrites':2,'fusion':'append'}");
+    assertEquals(Optional.of("token"), ext.pageToken());
+    assertEquals("text", ext.query());
     assertEquals(
-        new RequestExt("north", "token", "text"),
-        parse("{'region':'north','page_token':'token','query':'text'}"));
+        new SearchOptions(
+            Mode.SHADOW,
+            100,
+            20,
+            2,
+            "north",
+            "acme",
+            Optional.of(FusionStrategy.APPEND),
+            Optional.empty()),
+        ext.over(PIPELINE));
     assertEquals(RequestExt.NONE, parse("{}"));
     assertEquals(RequestExt.NONE, parse("{'region':null}"));
+    assertEquals(PIPELINE, RequestExt.NONE.over(PIPELINE));
+  }
+
+  @Test
+  void switchedOffIsOffWhateverTheMode() throws IOException {
+    assertEquals(Mode.OFF, parse("{'enabled':false,'mode':'fuse'}").over(PIPELINE).mode());
+    assertEquals(Mode.FUSE, parse("{'enabled':true}").over(PIPELINE).mode());
+    assertEquals(Mode.OFF, parse("{'mode':'off'}").over(PIPELINE).mode());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mode, 'on'",
+    "mode, 7",
+    "fusion, 'sum'",
+    "enabled, 'yes'",
+    "window_size, 0",
+    "window_size, 1001",
+    "window_size, 2.5",
+    "window_size, many",
+    "window_size, 99999999999",
+    "budget_ms, 9",
+    "budget_ms, 60001",
+    "max_rewrites, 0",
+    "max_rewrites, 9",
+    "region, 7",
+    "page_token, true",
+    "query, {}"
+  })
+  void refusesEachKeyByName(String key, String value) {
+    boolean text = value.matches("[a-z]+") && !value.equals("true");
+    String json = "{'" + key + "':" + (text ? "'" + value + "'" : value) + "}";
+    ParsingException refused = assertThrows(ParsingException.class, () -> parse(json));
+    assertTrue(refused.getMessage().contains("ext.iterqr." + key), refused.getMessage());
   }
 
   @Test
@@ -64,7 +129,7 @@ class ExtTests {
 
   @Test
   void bothSectionsTravelUnderOneName() throws IOException {
-    RequestExt request = new RequestExt("north", null, "text");
+    RequestExt request = parse("{'region':'north','query':'text','window_size':7}");
     assertEquals(request, sentAndRead(request));
     ResponseExt response = summary().toExt();
     assertEquals(response, sentAndRead(response));
@@ -86,6 +151,7 @@ class ExtTests {
             "query_id",
             "outcome",
             "experiment",
+            "mode",
             "query",
             "checkpoint_id",
             "fix",
@@ -96,6 +162,8 @@ class ExtTests {
             "source",
             "partial",
             "window_size",
+            "fusion",
+            "policy",
             "page_token",
             "timings"),
         List.copyOf(iterqr.keySet()));
@@ -112,7 +180,11 @@ class ExtTests {
                 "confidence",
                 0.5,
                 "retrieved",
-                7)),
+                2,
+                "weight",
+                0.25,
+                "overlap",
+                0.5)),
         iterqr.get("rewrites"));
     assertEquals(
         Map.of("rewrite_ms", 1.5, "windows_ms", 2.0, "total_ms", 4.25, "added_ms", 1.25),
@@ -120,15 +192,37 @@ class ExtTests {
   }
 
   private static SearchSummary summary() {
+    Rewrite rewrite = new Rewrite("00000000000000aa", "soup", 0.5);
+    Window original = window(new Channel.Original(), 1, 2);
+    Window rewritten = window(new Channel.Rewritten(rewrite), 3, 1);
+    PolicyDecision policy =
+        PolicyDecision.decide(
+            PolicyReader.byDefault(),
+            PolicyDecision.Source.DEFAULT,
+            4,
+            List.of(rewrite),
+            List.of(original, rewritten));
+    FusionPlan plan =
+        new FusionPlan(FusionStrategy.RRF, 1, Map.of("00000000000000aa", 0.25), 60, 10, 7);
     UbiParameters ubi = UbiParameters.NONE.withQueryId("q1");
     return new SearchSummary(
         new SearchIdentity(ubi, false, "north", new Assignment("exp", ExperimentBucket.TREATMENT)),
         Outcome.FUSED,
+        Mode.FUSE,
         "soop",
-        RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 0.5))),
-        Map.of("00000000000000aa", 7),
+        RewriteReply.pinned("ck", List.of(rewrite)),
+        Optional.of(new FusionFacts(plan, List.of(original, rewritten), Optional.of(policy))),
         50,
         "token",
-        new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000, 1_250_000));
+        new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000, 1_250_000),
+        List.of());
+  }
+
+  private static Window window(Channel channel, long... seqNos) {
+    List<WindowHit> hits =
+        LongStream.of(seqNos)
+            .mapToObj(seqNo -> new WindowHit(new HitKey("dishes", 0, seqNo), 1))
+            .toList();
+    return new Window(channel, hits, false, 0);
   }
 }

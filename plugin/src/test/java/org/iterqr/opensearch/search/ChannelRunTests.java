@@ -15,6 +15,8 @@ import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -30,7 +32,13 @@ class ChannelRunTests {
   private static final int LONG_MS = 60_000;
   private static final ChannelRun.Plan PLAN =
       new ChannelRun.Plan(
-          "request-1", SearchIdentity.NONE, 50, "soop", null, "digest", Optional.empty());
+          "request-1",
+          SearchIdentity.NONE,
+          new SearchOptions(Mode.FUSE, 60_000, 50, 3, "", "", Optional.empty(), Optional.empty()),
+          "soop",
+          null,
+          "digest",
+          Optional.empty());
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 

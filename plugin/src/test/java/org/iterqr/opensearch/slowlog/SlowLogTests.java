@@ -13,6 +13,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.response.Timings;
@@ -112,7 +113,16 @@ class SlowLogTests {
         "request-7",
         SearchIdentity.NONE,
         new SearchSummary(
-            SearchIdentity.NONE, Outcome.TIMEOUT, query, null, Map.of(), 50, "", timings),
+            SearchIdentity.NONE,
+            Outcome.TIMEOUT,
+            Mode.FUSE,
+            query,
+            null,
+            Optional.empty(),
+            50,
+            "",
+            timings,
+            List.of()),
         new SearchRequest("dishes"),
         null,
         Optional.empty());

@@ -1,0 +1,179 @@
+package org.iterqr.opensearch.processor;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.fusion.FusedHit;
+import org.iterqr.opensearch.fusion.FusedPage;
+import org.iterqr.opensearch.fusion.Fusion;
+import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.OriginalHits;
+import org.iterqr.opensearch.fusion.RankedHit;
+import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.outcome.Faults;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.response.FusionFacts;
+import org.iterqr.opensearch.response.ShadowHit;
+import org.iterqr.opensearch.search.ChannelResult;
+import org.iterqr.opensearch.search.HitFetch;
+import org.iterqr.opensearch.search.HitFetch.DocumentId;
+import org.iterqr.opensearch.search.HitKeys;
+import org.opensearch.action.search.SearchResponse;
+import org.opensearch.action.support.ContextPreservingActionListener;
+import org.opensearch.action.support.ListenerTimeouts;
+import org.opensearch.common.unit.TimeValue;
+import org.opensearch.core.action.ActionListener;
+import org.opensearch.search.SearchHit;
+import org.opensearch.threadpool.ThreadPool;
+
+/**
+ * Sends the plain response at once and finds out afterwards what fusing would have shown, for the
+ * observers alone. The hits sent are not touched any more: what is needed of them is read before.
+ */
+final class ShadowObservation {
+  private static final Logger logger = LogManager.getLogger(ShadowObservation.class);
+
+  private final Answer answer;
+  private final ThreadPool threadPool;
+  private final List<RankedHit> plainRanks;
+  private final List<DocumentId> plainIds;
+  private SearchResponse sent;
+
+  /**
+   * @param answer of a search that has a run
+   * @param threadPool of the node
+   */
+  ShadowObservation(Answer answer, ThreadPool threadPool) {
+    this.answer = answer;
+    this.threadPool = threadPool;
+    SearchHit[] hits = answer.plain().getHits().getHits();
+    this.plainRanks = Arrays.stream(hits).map(HitKeys::ranked).toList();
+    this.plainIds = Arrays.stream(hits).map(DocumentId::of).toList();
+  }
+
+  /** Sends; the observers are told when the run has ended. */
+  void start() {
+    sent = answer.shadowed();
+    try {
+      answer.send(sent);
+    } finally {
+      observe();
+    }
+  }
+
+  private void observe() {
+    try {
+      answer.run().searchEnded();
+      answer
+          .run()
+          .result(
+              ContextPreservingActionListener.wrapPreservingContext(
+                  guarded(
+                      (ChannelResult result) -> {
+                        switch (result) {
+                          case ChannelResult.NotFused(Outcome outcome) -> end(outcome);
+                          case ChannelResult.Retrieved retrieved -> fuse(retrieved);
+                        }
+                      }),
+                  threadPool.getThreadContext()));
+    } catch (Throwable e) {
+      failed(e);
+    }
+  }
+
+  private void fuse(ChannelResult.Retrieved retrieved) {
+    Optional<FusionFacts> facts =
+        FusionDecision.decide(
+            answer.run().plan(), answer.run().reply(), retrieved.windows(), answer.settings());
+    if (facts.isEmpty()) {
+      end(Outcome.BAD_REPLY);
+      return;
+    }
+    if (Fusion.originalSuffices(retrieved.windows(), facts.get().plan())) {
+      answer.observeShadow(Outcome.ORIGINAL_SUFFICES, facts, List.of(), sent);
+      return;
+    }
+    int from = Eligibility.from(answer.request().source());
+    int size = Eligibility.size(answer.request().source());
+    FusedPage<DocumentId> page =
+        new FusedPage<>(Fusion.fuse(retrieved.windows(), facts.get().plan()), from, size, id -> id);
+    Window original = retrieved.windows().getFirst();
+    Map<HitKey, DocumentId> known = new HashMap<>();
+    OriginalHits.recognise(original, from, plainRanks)
+        .forEach((key, position) -> known.put(key, plainIds.get(position)));
+    page.put(known);
+    List<FusedHit> missing = page.missing();
+    if (missing.isEmpty()) {
+      end(facts.get(), page, from);
+      return;
+    }
+    long remainingMs = answer.run().budget().remainingMs();
+    if (remainingMs <= 0) {
+      end(Outcome.TIMEOUT);
+      return;
+    }
+    answer.fetchStarts();
+    HitFetch.identify(
+        retrieved,
+        missing,
+        answer.plain().getTotalShards(),
+        ListenerTimeouts.wrapWithTimeout(
+            threadPool,
+            TimeValue.timeValueMillis(remainingMs),
+            ThreadPool.Names.GENERIC,
+            guarded(
+                (Map<HitKey, DocumentId> found) -> {
+                  page.put(found);
+                  end(facts.get(), page, from);
+                }),
+            ignored -> end(Outcome.TIMEOUT)));
+  }
+
+  private void end(FusionFacts facts, FusedPage<DocumentId> page, int from) {
+    List<ShadowHit> shown = new ArrayList<>();
+    for (FusedPage.Entry<DocumentId> entry : page.entries()) {
+      shown.add(
+          new ShadowHit(
+              entry.hit().index(), entry.hit().id(), from + shown.size() + 1, entry.fused()));
+    }
+    answer.observeShadow(Outcome.SHADOW, Optional.of(facts), shown, sent);
+  }
+
+  private void end(Outcome outcome) {
+    answer.observeShadow(outcome, Optional.empty(), List.of(), sent);
+  }
+
+  private <T> ActionListener<T> guarded(Step<T> step) {
+    return new ActionListener<>() {
+      @Override
+      public void onResponse(T value) {
+        try {
+          step.run(value);
+        } catch (Throwable e) {
+          failed(e);
+        }
+      }
+
+      @Override
+      public void onFailure(Exception e) {
+        logger.debug("the shadow's page could not be made", e);
+        end(Outcome.WINDOWS_FAILED);
+      }
+    };
+  }
+
+  private void failed(Throwable e) {
+    Faults.report(logger, "a shadowed search is observed without its page", e);
+    end(Outcome.ERROR);
+  }
+
+  private interface Step<T> {
+    void run(T value);
+  }
+}

@@ -1,0 +1,25 @@
+package org.iterqr.opensearch.response;
+
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.iterqr.opensearch.fusion.FusedHit;
+
+/**
+ * A hit of the page that mode shadow kept back.
+ *
+ * @param index of the document
+ * @param id of the document
+ * @param position on the page, from 1
+ * @param fused score and channels
+ */
+public record ShadowHit(String index, String id, int position, FusedHit fused) {
+  Map<String, Object> toMap() {
+    Map<String, Object> map = new LinkedHashMap<>();
+    map.put("index", index);
+    map.put("object_id", id);
+    map.put("position", position);
+    map.put("score", fused.score());
+    map.put("channels", ChannelTags.of(fused).getValues());
+    return map;
+  }
+}

@@ -1,0 +1,111 @@
+"""The policy document: of the pipeline, of the checkpoint, and by default."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from iterqr_proto.policy import OriginalFeatures, RewriteFeatures, original_features, overlap, read_policy
+from support.dish_catalog import TYPO
+from support.fusion_oracle import channel_windows
+from support.plugin_search import (
+    PluginSearch,
+    Response,
+    assert_plain_hits,
+    channel_names,
+    channels,
+    facts,
+    hits,
+    match,
+    outcome,
+)
+from support.scripted_service import Answer, answers, reply, scripted_service
+
+pytestmark = pytest.mark.node
+
+BODY = {"query": match(TYPO), "size": 20}
+TEXTS = ("pad thai", "thai noodles")
+CAREFUL: dict[str, Any] = {
+    "policy_version": 1,
+    "policy_id": "careful-1",
+    "confidence_factor": [[0, 0.2], [1, 0.8]],
+    "strength_factor": [[0, 1], [1, 0.5]],
+    "overlap_factor": [[0, 0.5], [1, 1]],
+}
+
+
+def policy(**members: object) -> dict[str, Any]:
+    return {"policy_version": 1, "policy_id": "test", **members}
+
+
+def searched(plugin: PluginSearch, answer: Answer, pipeline_policy: dict[str, Any] | None = None) -> Response:
+    settings = {"policy": pipeline_policy} if pipeline_policy else {}
+    pipeline = plugin.create_pipeline(settings, {"rewrite_weight": 2.0})
+    with scripted_service(answer) as service, plugin.served_by(service.address):
+        return plugin.search(BODY, pipeline=pipeline)
+
+
+def with_policy(document: str) -> Answer:
+    message = reply(*TEXTS)
+    message.policy_json = document
+    data = message.SerializeToString()
+    return lambda _request: data
+
+
+def test_weights_are_the_python_readings(plugin: PluginSearch) -> None:
+    response = searched(plugin, answers(*TEXTS), CAREFUL)
+    told = facts(response)
+    assert outcome(response) == "fused"
+    windows = channel_windows(plugin, BODY, TYPO, TEXTS)
+    tops = {name: sorted(found, key=lambda each: found[each].rank) for name, found in windows.items()}
+    original: OriginalFeatures = original_features([windows["original"][each].score for each in tops["original"]])
+    assert told["policy"]["policy_id"] == "careful-1"
+    assert told["policy"]["source"] == "pipeline"
+    assert told["policy"]["hits"] == original.hits
+    assert told["policy"]["strength"] == pytest.approx(original.strength, rel=1e-6)
+    reading = read_policy(CAREFUL)
+    for position, rewrite in enumerate(told["rewrites"]):
+        shared = overlap(tops["original"], tops[rewrite["text"]])
+        assert rewrite["overlap"] == pytest.approx(shared)
+        features = RewriteFeatures(position, rewrite["confidence"], shared)
+        assert rewrite["weight"] == pytest.approx(2.0 * reading.factor(original, features), rel=1e-6)
+    for hit in hits(response):
+        assert sum(channel["contribution"] for channel in channels(hit)) == pytest.approx(hit["_score"], rel=1e-6)
+
+
+def test_a_rewrite_without_weight_is_no_channel(plugin: PluginSearch) -> None:
+    response = searched(plugin, answers(*TEXTS), policy(max_rewrites=1))
+    assert [rewrite["weight"] for rewrite in facts(response)["rewrites"]] == [2.0, 0.0]
+    assert {name for hit in hits(response) for name in channel_names(hit)} == {"original", "pad thai"}
+
+
+def test_where_no_rewrite_has_weight_the_page_is_the_originals(plugin: PluginSearch) -> None:
+    response = searched(plugin, answers(*TEXTS), policy(min_confidence=0.9))
+    assert outcome(response) == "original_suffices"
+    assert_plain_hits(response, plugin.plain(BODY))
+    assert [rewrite["weight"] for rewrite in facts(response)["rewrites"]] == [0.0, 0.0]
+
+
+def test_queries_out_of_bounds_are_not_sent(plugin: PluginSearch) -> None:
+    pipeline = plugin.create_pipeline({"policy": policy(min_query_characters=20)})
+    with scripted_service(answers(*TEXTS)) as service, plugin.served_by(service.address):
+        response = plugin.search(BODY, pipeline=pipeline)
+        assert service.calls == []
+    assert outcome(response) == "skipped_policy"
+    assert_plain_hits(response, plugin.plain(BODY))
+
+
+def test_the_checkpoints_policy_comes_with_its_reply(plugin: PluginSearch) -> None:
+    response = searched(plugin, with_policy(json.dumps(CAREFUL)))
+    told = facts(response)["policy"]
+    assert (told["policy_id"], told["source"]) == ("careful-1", "checkpoint")
+    mine = searched(plugin, with_policy(json.dumps(CAREFUL)), policy(policy_id="mine"))
+    assert facts(mine)["policy"]["policy_id"] == "mine"
+
+
+@pytest.mark.parametrize("document", ["{", "[]", "7", '{"policy_version": 9, "policy_id": "x"}', "x" * 9_000])
+def test_a_reply_with_a_broken_policy_is_a_bad_reply(plugin: PluginSearch, document: str) -> None:
+    response = searched(plugin, with_policy(document))
+    assert outcome(response) == "bad_reply"
+    assert_plain_hits(response, plugin.plain(BODY))
