@@ -6,7 +6,9 @@ from typing import Any
 
 from iterqr_benchmarks.search_load.plan import PLAIN, Arm
 
-SERVER_SETTING = "plugins.iterqr.server.endpoint"
+SERVER_SETTING = "plugins.iterqr.server.endpoints"
+_DOWN = ("unavailable", "breaker_open")
+_NODE_CACHE = "plugins.iterqr.client.cache.enabled"
 FUSE = "fuse"
 CACHED = "cached rewrites"
 
@@ -23,8 +25,9 @@ def all_arms(nobody: str) -> tuple[Arm, ...]:
         nobody: An address that nothing listens on.
     """
     return (
-        Arm(PLAIN, "", {}, {}, fresh=False, outcome=""),
-        Arm(CACHED, FUSE, {}, {}, fresh=False, outcome="fused"),
-        Arm("server down", FUSE, {}, {SERVER_SETTING: nobody}, fresh=False, outcome="unavailable"),
-        Arm("uncached rewrites", FUSE, {}, {}, fresh=True, outcome=""),
+        Arm(PLAIN, "", {}, {}, fresh=False, outcomes=()),
+        Arm(CACHED, FUSE, {}, {}, fresh=False, outcomes=("fused",)),
+        Arm("cached by server", FUSE, {}, {_NODE_CACHE: "false"}, fresh=False, outcomes=("fused",)),
+        Arm("server down", FUSE, {}, {_NODE_CACHE: "false", SERVER_SETTING: nobody}, fresh=False, outcomes=_DOWN),
+        Arm("uncached rewrites", FUSE, {}, {}, fresh=True, outcomes=()),
     )

@@ -121,13 +121,13 @@ class _Maker:
         searches = _Searches(self._plan, arm, itertools.cycle(self._plan.queries))
         deadline = time.monotonic() + _READY_S
         outcome = ""
-        while arm.outcome:
+        while arm.outcomes:
             response = self._client.transport.perform_request("POST", searches.path, body=searches.next_body())
             outcome = response["ext"]["iterqr"]["outcome"]
-            if outcome == arm.outcome:
+            if outcome in arm.outcomes:
                 return
             if time.monotonic() > deadline:
-                raise NotReadyError(f"arm {arm.name!r}: searches end as {outcome!r}, not {arm.outcome!r}")
+                raise NotReadyError(f"arm {arm.name!r}: searches end as {outcome!r}, not one of {arm.outcomes}")
 
     def _wait_until_idle(self) -> None:
         """What the server goes on to generate would disturb the next phase."""

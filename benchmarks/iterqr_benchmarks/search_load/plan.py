@@ -15,16 +15,16 @@ PLAIN = "plain"
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One way to search. `pipeline`: "" for none. `ext`: `ext.iterqr` of every search. `settings` of the cluster hold
-    while it is measured. `fresh`: every search is of a new query. `outcome`: what shows that the node is ready for it,
-    "" where anything does.
+    while it is measured. `fresh`: every search is of a new query. `outcomes`: any of them shows that the node is ready
+    for it; none where it always is.
     """  # fmt: skip
 
     name: str
     pipeline: str
     ext: dict[str, Any]
-    settings: dict[str, str | None]
+    settings: dict[str, str]
     fresh: bool
-    outcome: str
+    outcomes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def read_plan(file: Path) -> Plan:
     return Plan(
         **{
             **fields,
-            "arms": tuple(Arm(**arm) for arm in fields["arms"]),
+            "arms": tuple(Arm(**{**arm, "outcomes": tuple(arm["outcomes"])}) for arm in fields["arms"]),
             "phases": tuple(Phase(**phase) for phase in fields["phases"]),
             "queries": tuple(fields["queries"]),
             "words": (tuple(first), tuple(second)),
