@@ -36,7 +36,7 @@ from iterqr_benchmarks.search_load.samples import PhaseSamples, write_samples
 LEAD_IN_S = 0.25
 """At the start of a phase, in which connections are opened: not measured."""
 _QUERY = "QUERY"  # stands for the query in the plan's body
-_OUTCOME = re.compile(rb'"iterqr":\{"outcome":"(\w+)"')
+_OUTCOME = re.compile(rb'"iterqr":\{[^{}]*?"outcome":"(\w+)"')
 _JSON = {"Content-Type": "application/json"}
 _TIMEOUT_S = 30.0
 _READY_S = 30.0

@@ -96,6 +96,15 @@ def test_where_the_time_goes_is_told_as_histograms(plugin: PluginSearch) -> None
     assert 0 < timings["added_ms"] <= timings["total_ms"]
 
 
+def test_the_clients_state_is_told(plugin: PluginSearch) -> None:
+    plugin.search(BODY)
+    client = stats(plugin)["client"]
+    assert client["cache"]["hits"] + client["cache"]["misses"] > 0
+    (server,) = client["servers"].values()
+    assert server["breaker"] == {"closed": 1}
+    assert server["succeeded"] > 0
+
+
 def test_a_search_held_up_by_the_channel_is_logged_without_its_text(plugin: PluginSearch) -> None:
     with threshold(plugin, "0ms"):
         search_with_headers(plugin, X_Opaque_Id="slow-1")

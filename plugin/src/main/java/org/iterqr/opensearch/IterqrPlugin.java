@@ -7,10 +7,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.ClientSettings;
+import org.iterqr.opensearch.client.ClientStatsSection;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TraceContext;
 import org.iterqr.opensearch.experiment.Experiment;
 import org.iterqr.opensearch.experiment.ExperimentSettings;
+import org.iterqr.opensearch.explain.ExplainedSearch;
+import org.iterqr.opensearch.explain.RestExplainAction;
 import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.observe.LatencyObserver;
 import org.iterqr.opensearch.observe.SearchObserver;
@@ -66,11 +69,15 @@ public final class IterqrPlugin extends Plugin
   private final OutcomeCounters counters = new OutcomeCounters();
   private final LatencyObserver latencies = new LatencyObserver();
   private final SlowLog slowLog = new SlowLog();
+  private volatile ChannelServices services;
   private final SearchObserver observer =
       new SearchObservers(
-          List.of(search -> counters.count(search.summary().outcome()), latencies, slowLog));
+          List.of(
+              search -> counters.count(search.summary().outcome()),
+              latencies,
+              slowLog,
+              ExplainedSearch.observer(() -> services.threadPool().getThreadContext())));
   private volatile Experiment experiment;
-  private volatile ChannelServices services;
   private volatile RewriteClient client;
 
   /**
@@ -114,7 +121,9 @@ public final class IterqrPlugin extends Plugin
         changed -> experiment = ExperimentSettings.read(changed), ExperimentSettings.ALL);
     slowLog.follow(environment.settings(), clusterSettings);
     return List.of(
-        new SearchStartListener(), new StatsSections(List.of(counters, latencies, slowLog)));
+        new SearchStartListener(),
+        new StatsSections(
+            List.of(counters, latencies, new ClientStatsSection(client::stats), slowLog)));
   }
 
   @Override
@@ -158,7 +167,7 @@ public final class IterqrPlugin extends Plugin
       SettingsFilter settingsFilter,
       IndexNameExpressionResolver indexNameExpressionResolver,
       Supplier<DiscoveryNodes> nodesInCluster) {
-    return List.of(new RestStatsAction());
+    return List.of(new RestStatsAction(), new RestExplainAction(() -> services.registry()));
   }
 
   @Override

@@ -22,6 +22,13 @@ public final class ResponseExt extends SearchExtBuilder {
     this(in.readMap());
   }
 
+  /**
+   * @return the section, as JSON values
+   */
+  public Map<String, Object> content() {
+    return content;
+  }
+
   @Override
   public String getWriteableName() {
     return IterqrExt.NAME;

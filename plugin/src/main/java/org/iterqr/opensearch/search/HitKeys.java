@@ -13,7 +13,7 @@ public final class HitKeys {
    * @param hit of a search that asked for sequence numbers
    * @return its key
    */
-  static HitKey of(SearchHit hit) {
+  public static HitKey of(SearchHit hit) {
     if (hit.getSeqNo() == SequenceNumbers.UNASSIGNED_SEQ_NO) {
       throw new IllegalStateException("hit without sequence number");
     }

@@ -1,0 +1,90 @@
+"""`_plugins/_iterqr/explain`: what each channel retrieved, and why a document ranks where it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.dish_catalog import REWRITES, TYPO
+from support.plugin_search import PluginSearch, channels, hits, ids, match, refusal
+
+pytestmark = pytest.mark.node
+
+BODY = {"query": match(TYPO)}
+TEXTS = REWRITES[TYPO]
+
+
+def explain(plugin: PluginSearch, body: dict[str, Any], **params: str) -> dict[str, Any]:
+    told: dict[str, Any] = plugin.client.transport.perform_request(
+        "POST",
+        f"/_plugins/_iterqr/explain/{plugin.index}",
+        params={"search_pipeline": plugin.pipeline, **params},
+        body=body,
+    )
+    return told
+
+
+def test_windows_and_the_fused_list_are_told(plugin: PluginSearch) -> None:
+    response = plugin.search(BODY)
+    told = explain(plugin, BODY)
+    assert told["outcome"] == "fused"
+    assert told["search"]["query"] == TYPO
+    assert [channel.get("text", channel["name"]) for channel in told["channels"]] == ["original", *TEXTS]
+    for channel in told["channels"]:
+        body = {"query": match(channel.get("text", TYPO)), "size": 50}
+        plain = hits(plugin.plain(body))
+        assert {(hit["_id"], round(hit["score"], 4)) for hit in channel["window"]} == {
+            (hit["_id"], round(hit["_score"], 4)) for hit in plain
+        }
+        assert [hit["rank"] for hit in channel["window"]] == list(range(1, len(plain) + 1))
+    page = [entry for entry in told["fused"] if entry["position"]]
+    assert [entry["_id"] for entry in page] == ids(response)
+    assert [entry["position"] for entry in page] == list(range(1, len(page) + 1))
+    for entry, hit in zip(page, hits(response), strict=True):
+        assert entry["score"] == pytest.approx(hit["_score"])
+        assert sum(channel["contribution"] for channel in entry["channels"]) == pytest.approx(hit["_score"])
+        assert [(each["name"], each["rank"]) for each in entry["channels"]] == [
+            (each["name"], each["rank"]) for each in channels(hit)
+        ]
+
+
+def test_a_document_of_the_page_is_explained(plugin: PluginSearch) -> None:
+    response = plugin.search(BODY)
+    last = hits(response)[-1]
+    document = explain(plugin, BODY, document=last["_id"])["document"]
+    assert document["meaning"].startswith("It is on the page")
+    assert document["position"] == document["rank"] == len(hits(response))
+    assert [each["name"] for each in document["queries"]] == ["original"] + ["rewrite"] * len(TEXTS)
+    assert sum(each["matches"] for each in document["queries"]) >= len(channels(last))
+
+
+def test_a_document_that_is_not_there_is_explained(plugin: PluginSearch) -> None:
+    plugin.client.index(index=plugin.index, id="unrelated", body={"title": "stapler"}, refresh=True)
+    try:
+        document = explain(plugin, BODY, document="unrelated")["document"]
+        assert document["meaning"] == "No channel's query matches it."
+        assert not any(each["matches"] for each in document["queries"])
+        document = explain(plugin, BODY, document="no-such-document")["document"]
+        assert "no such document" in document["meaning"]
+    finally:
+        plugin.client.delete(index=plugin.index, id="unrelated", refresh=True)
+
+
+def test_why_nothing_was_fused_is_told_in_words(plugin: PluginSearch) -> None:
+    told = explain(plugin, {**BODY, "size": 0})
+    assert told["outcome"] == "skipped_size_zero"
+    assert told["meaning"] == "Passed through: it asks for no hits."
+    assert "fused" not in told
+    told = explain(plugin, BODY, search_pipeline="_none")
+    assert told == {"outcome": "", "meaning": "No [rewrite_channel] answered it."}
+
+
+def test_what_cannot_be_searched_is_refused_as_in_a_search(plugin: PluginSearch) -> None:
+    assert "no_such_query" in str(refusal(lambda: explain(plugin, {"query": {"no_such_query": {}}})))
+    assert "scroll" in str(refusal(lambda: explain(plugin, BODY, scroll="1m")))
+
+
+def test_the_stats_count_an_explained_search_once(plugin: PluginSearch) -> None:
+    before = plugin.counted("fused")
+    explain(plugin, BODY)
+    assert plugin.counted("fused") == before + 1
