@@ -9,6 +9,7 @@ import java.util.function.Supplier;
 import org.iterqr.opensearch.client.ClientSettings;
 import org.iterqr.opensearch.client.ClientStatsSection;
 import org.iterqr.opensearch.client.RewriteClient;
+import org.iterqr.opensearch.client.TlsSettings;
 import org.iterqr.opensearch.client.TraceContext;
 import org.iterqr.opensearch.experiment.Experiment;
 import org.iterqr.opensearch.experiment.ExperimentSettings;
@@ -48,6 +49,7 @@ import org.opensearch.env.Environment;
 import org.opensearch.env.NodeEnvironment;
 import org.opensearch.plugins.ActionPlugin;
 import org.opensearch.plugins.Plugin;
+import org.opensearch.plugins.ReloadablePlugin;
 import org.opensearch.plugins.SearchPipelinePlugin;
 import org.opensearch.plugins.SearchPlugin;
 import org.opensearch.repositories.RepositoriesService;
@@ -64,7 +66,7 @@ import org.opensearch.watcher.ResourceWatcherService;
 
 /** Registers everything the plugin adds to a node. */
 public final class IterqrPlugin extends Plugin
-    implements ActionPlugin, SearchPlugin, SearchPipelinePlugin {
+    implements ActionPlugin, ReloadablePlugin, SearchPlugin, SearchPipelinePlugin {
   private final boolean readsUbiExt;
   private final OutcomeCounters counters = new OutcomeCounters();
   private final LatencyObserver latencies = new LatencyObserver();
@@ -92,6 +94,7 @@ public final class IterqrPlugin extends Plugin
   public List<Setting<?>> getSettings() {
     List<Setting<?>> settings = new ArrayList<>(SlowLogSettings.ALL);
     settings.addAll(ClientSettings.ALL);
+    settings.addAll(TlsSettings.ALL);
     settings.addAll(UbiSettings.ALL);
     settings.addAll(ExperimentSettings.ALL);
     return settings;
@@ -114,7 +117,10 @@ public final class IterqrPlugin extends Plugin
         new ChannelServices(
             nodeClient, threadPool, xContentRegistry, () -> clusterService.localNode().getId());
     client =
-        new RewriteClient(environment.settings(), threadPool.executor(ThreadPool.Names.GENERIC));
+        new RewriteClient(
+            environment.settings(),
+            environment.configDir(),
+            threadPool.executor(ThreadPool.Names.GENERIC));
     ClusterSettings clusterSettings = clusterService.getClusterSettings();
     client.follow(clusterSettings);
     clusterSettings.addSettingsUpdateConsumer(
@@ -168,6 +174,11 @@ public final class IterqrPlugin extends Plugin
       IndexNameExpressionResolver indexNameExpressionResolver,
       Supplier<DiscoveryNodes> nodesInCluster) {
     return List.of(new RestStatsAction(), new RestExplainAction(() -> services.registry()));
+  }
+
+  @Override
+  public void reload(Settings settings) {
+    client.reload(settings);
   }
 
   @Override

@@ -34,6 +34,7 @@ final class ReplicaPool implements Closeable {
   private final Supplier<BreakerSettings> breakerSettings;
   private final EventLoopGroup eventLoops;
   private final AtomicInteger turn = new AtomicInteger();
+  private ConnectionSecurity security = new ConnectionSecurity.Plaintext();
   private volatile List<Replica> replicas = List.of();
 
   /**
@@ -55,16 +56,20 @@ final class ReplicaPool implements Closeable {
 
   /**
    * Later calls go to these servers; calls in flight end where they are. A server that stays keeps
-   * its connection and what is known of it.
+   * its connection and what is known of it, unless the security is another.
    *
    * @param endpoints where the servers listen
+   * @param connections how they are secured; if that is broken, no server can be asked
    */
-  synchronized void use(List<Endpoint> endpoints) {
+  synchronized void use(List<Endpoint> endpoints, ConnectionSecurity connections) {
     List<Replica> old = replicas;
+    List<Replica> reusable = connections.equals(security) ? old : List.of();
     List<Replica> next = new ArrayList<>(endpoints.size());
-    for (Endpoint endpoint : endpoints) {
+    security = connections;
+    for (Endpoint endpoint :
+        connections instanceof ConnectionSecurity.Broken ? List.<Endpoint>of() : endpoints) {
       next.add(
-          old.stream()
+          reusable.stream()
               .filter(replica -> replica.endpoint().equals(endpoint))
               .findFirst()
               .orElseGet(() -> connect(endpoint)));
@@ -114,7 +119,8 @@ final class ReplicaPool implements Closeable {
 
   private Replica connect(Endpoint endpoint) {
     CircuitBreaker breaker = new CircuitBreaker(breakerSettings, System::nanoTime);
-    ServerChannel channel = new ServerChannel(endpoint, eventLoops, executor, breaker::probeSoon);
+    ServerChannel channel =
+        new ServerChannel(endpoint, security, eventLoops, executor, breaker::probeSoon);
     executor.execute(channel::warmUp);
     return new Replica(endpoint, channel, breaker, System::nanoTime);
   }

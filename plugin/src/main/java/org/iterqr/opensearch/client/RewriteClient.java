@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.client;
 
 import java.io.Closeable;
+import java.nio.file.Path;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
@@ -10,6 +11,7 @@ import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.common.settings.ClusterSettings;
 import org.opensearch.common.settings.Settings;
+import org.opensearch.common.settings.SettingsException;
 import org.opensearch.core.action.ActionListener;
 
 /**
@@ -31,20 +33,31 @@ public final class RewriteClient implements Closeable {
   private final ReplyCache cache;
   private final SingleFlight<CacheKey, Waiter> flights = new SingleFlight<>();
   private final LongAdder coalesced = new LongAdder();
+  private final Path configFolder;
+  private ConnectionSecurity security;
   private volatile ClientConfig config;
 
   /**
-   * Starts connecting at once.
+   * Starts connecting at once. Certificates that cannot be used are logged and leave the node
+   * without rewrites, but not without searches.
    *
-   * @param settings of the node
+   * @param settings of the node, with the keystore open
+   * @param configFolder of the node
    * @param executor of the node's thread pool; runs the listeners
    */
-  public RewriteClient(Settings settings, ExecutorService executor) {
+  public RewriteClient(Settings settings, Path configFolder, ExecutorService executor) {
+    this.configFolder = configFolder;
     this.config = ClientSettings.read(settings);
     this.pool = new ReplicaPool(executor, () -> config.breaker());
     this.calls = new ReplicaCalls(pool, () -> config);
     this.cache = new ReplyCache(config.cache(), System::nanoTime);
-    pool.use(config.endpoints());
+    try {
+      security = TlsSettings.read(settings, configFolder);
+    } catch (SettingsException e) {
+      logger.error("no rewrite server can be asked until this is put right and reloaded", e);
+      security = new ConnectionSecurity.Broken();
+    }
+    pool.use(config.endpoints(), security);
   }
 
   /**
@@ -52,6 +65,18 @@ public final class RewriteClient implements Closeable {
    */
   public void follow(ClusterSettings clusterSettings) {
     clusterSettings.addSettingsUpdateConsumer(this::configure, ClientSettings.ALL);
+  }
+
+  /**
+   * Reads certificates and passphrase again and connects anew with them; calls in flight end on the
+   * old connections. If they cannot be used, nothing changes.
+   *
+   * @param settings of the node, with the keystore open
+   * @throws SettingsException naming the setting that cannot be used
+   */
+  public synchronized void reload(Settings settings) {
+    security = TlsSettings.read(settings, configFolder);
+    pool.use(config.endpoints(), security);
   }
 
   /**
@@ -144,7 +169,7 @@ public final class RewriteClient implements Closeable {
     config = ClientSettings.read(settings);
     cache.configure(config.cache());
     if (!config.endpoints().equals(before.endpoints())) {
-      pool.use(config.endpoints());
+      pool.use(config.endpoints(), security);
       // Other servers may have other models.
       cache.clear();
     }

@@ -7,6 +7,7 @@ import io.grpc.netty.shaded.io.grpc.netty.NegotiationType;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import io.grpc.netty.shaded.io.netty.channel.EventLoopGroup;
 import io.grpc.netty.shaded.io.netty.channel.socket.nio.NioSocketChannel;
+import io.grpc.netty.shaded.io.netty.handler.ssl.SslContext;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
@@ -40,18 +41,22 @@ final class ServerChannel {
 
   /**
    * @param endpoint where the server listens
+   * @param security of the connection; not broken
    * @param eventLoops shared by all connections
    * @param executor runs what is called back
    * @param onServing called each time the server begins to serve
    */
   ServerChannel(
-      Endpoint endpoint, EventLoopGroup eventLoops, Executor executor, Runnable onServing) {
-    this.channel =
+      Endpoint endpoint,
+      ConnectionSecurity security,
+      EventLoopGroup eventLoops,
+      Executor executor,
+      Runnable onServing) {
+    NettyChannelBuilder builder =
         NettyChannelBuilder.forAddress(endpoint.host(), endpoint.port())
             // The native transport needs permissions that a plugin should not have.
             .channelType(NioSocketChannel.class)
             .eventLoopGroup(eventLoops)
-            .negotiationType(NegotiationType.PLAINTEXT)
             .executor(executor)
             .offloadExecutor(executor)
             .maxInboundMessageSize(MAX_REPLY_BYTES)
@@ -62,8 +67,16 @@ final class ServerChannel {
             .proxyDetector(address -> null)
             .disableRetry()
             .disableServiceConfigLookUp()
-            .userAgent("iterqr-opensearch")
-            .build();
+            .userAgent("iterqr-opensearch");
+    if (security instanceof ConnectionSecurity.Tls(SslContext context, String authority)) {
+      builder.negotiationType(NegotiationType.TLS).sslContext(context);
+      if (!authority.isEmpty()) {
+        builder.overrideAuthority(authority);
+      }
+    } else {
+      builder.negotiationType(NegotiationType.PLAINTEXT);
+    }
+    this.channel = builder.build();
     this.health = new HealthWatch(channel, eventLoops, onServing);
   }
 

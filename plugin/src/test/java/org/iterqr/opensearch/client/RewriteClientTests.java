@@ -78,7 +78,7 @@ class RewriteClientTests {
   /** A client that is connected to all of the servers. */
   private void connect(Settings base, TestServer... servers) {
     Settings settings = settings(base, servers);
-    client = new RewriteClient(settings, executor);
+    client = new RewriteClient(settings, java.nio.file.Path.of(""), executor);
     clusterSettings = new ClusterSettings(settings, new java.util.HashSet<>(ClientSettings.ALL));
     client.follow(clusterSettings);
     eventually(
