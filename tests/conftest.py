@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from iterqr_server.config import ModelConfig
 from iterqr_server.models.builder import prepare_model
+
+# Tests start nodes and servers while gRPC's threads run. Its fork handlers would start threads in the children too, and
+# some children die of that before they become the node.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 pytest_plugins = ["support.opensearch_node"]
 

@@ -1,29 +1,41 @@
-"""Certificates for tests of TLS, made by the openssl command."""
+"""Self-signed certificates for tests, made by openssl."""
 
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class SelfSigned:
-    """A certificate that vouches for itself, and its key."""
+class Identity:
+    """A certificate and its key, PEM files. Whoever trusts the certificate trusts its owner."""
 
-    key_pem: bytes
-    certificate_pem: bytes
+    certificate: Path
+    key: Path
+
+    def encrypted_key(self, passphrase: str) -> Path:
+        """The same key behind a passphrase."""
+        path = self.key.with_suffix(".encrypted")
+        _openssl(
+            *("pkcs8", "-topk8", "-v2", "aes256", "-in", str(self.key), "-out", str(path)),
+            *("-passout", f"pass:{passphrase}"),
+        )
+        path.chmod(0o644)
+        return path
 
 
-def self_signed(host: str) -> SelfSigned:
-    """For a day, for one host."""
-    with tempfile.TemporaryDirectory() as folder:
-        key, certificate = Path(folder, "key.pem"), Path(folder, "certificate.pem")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={host}",
-             "-addext", f"subjectAltName=DNS:{host}", "-keyout", str(key), "-out", str(certificate)],
-            check=True,
-            capture_output=True,
-        )  # fmt: skip
-        return SelfSigned(key.read_bytes(), certificate.read_bytes())
+def make_identity(folder: Path, name: str) -> Identity:
+    """An identity that is good for `name` and 127.0.0.1."""
+    identity = Identity(folder / f"{name}.pem", folder / f"{name}.key")
+    _openssl(
+        *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"),
+        *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"),
+        *("-keyout", str(identity.key), "-out", str(identity.certificate)),
+    )
+    identity.key.chmod(0o644)  # for the node's user
+    return identity
+
+
+def _openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)

@@ -12,6 +12,7 @@ the node, the rewrite server and the load on two cores: it is allowed NOISE_MS m
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ import grpc
 import pytest
 from opensearchpy import OpenSearch
 from support.broken_endpoints import GARBAGE, HTTP_1
-from support.certificates import self_signed
+from support.certificates import make_identity
 from support.cluster_settings import cluster_settings
 from support.dish_catalog import REWRITES, TYPO, index_dishes
 from support.faulty_proxy import PASS, Behaviour, Cut, Delay, FaultyProxy, HangUp, Inject, Silence, faulty_proxy
@@ -194,8 +195,10 @@ def without_the_service() -> Iterator[str]:
 
 @contextmanager
 def speaking_tls() -> Iterator[str]:
-    certificate = self_signed("localhost")
-    credentials = grpc.ssl_server_credentials([(certificate.key_pem, certificate.certificate_pem)])
+    with tempfile.TemporaryDirectory() as folder:
+        identity = make_identity(Path(folder), "localhost")
+        pair = (identity.key.read_bytes(), identity.certificate.read_bytes())
+    credentials = grpc.ssl_server_credentials([pair])
     with scripted_service(answers("pad thai"), credentials=credentials) as service:
         yield service.address
 
