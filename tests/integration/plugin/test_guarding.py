@@ -75,7 +75,6 @@ def test_a_frozen_server_is_left_alone_until_it_thaws(hasty: PluginSearch) -> No
         one.freeze()
         outcomes = [outcome(hasty.search(BODY)) for _ in range(60)]
         assert set(outcomes) == {"fused", "timeout"}
-        assert outcomes[:20].count("timeout") >= 3
         assert outcomes[20:].count("timeout") <= 5, "only probes still find it frozen"
         one.thaw()
         two.kill()

@@ -9,6 +9,10 @@ import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.MetadataUtils;
 import io.grpc.stub.StreamObserver;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.rewrite.v1.QueryRewriteServiceGrpc.QueryRewriteServiceStub;
 import org.iterqr.rewrite.v1.RewriteQueryRequest;
@@ -46,8 +50,11 @@ final class ReplicaCall implements StreamObserver<RewriteQueryResponse> {
       Metadata.Key.of(TraceContext.REQUEST_ID_HEADER, Metadata.ASCII_STRING_MARSHALLER);
   private static final String RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo";
 
+  private static final Logger logger = LogManager.getLogger(ReplicaCall.class);
+
   private final RewriteCall call;
   private final EndListener listener;
+  private final AtomicBoolean hasEnded = new AtomicBoolean();
   private RewriteQueryResponse reply;
 
   private ReplicaCall(RewriteCall call, EndListener listener) {
@@ -76,9 +83,16 @@ final class ReplicaCall implements StreamObserver<RewriteQueryResponse> {
             .setMaxRewrites(call.maxRewrites())
             .setRequestId(call.trace().requestId())
             .build();
-    stub.withDeadlineAfter(allowedNanos, TimeUnit.NANOSECONDS)
-        .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers))
-        .rewriteQuery(request, new ReplicaCall(call, listener));
+    ReplicaCall started = new ReplicaCall(call, listener);
+    try {
+      stub.withDeadlineAfter(allowedNanos, TimeUnit.NANOSECONDS)
+          .withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers))
+          .rewriteQuery(request, started);
+    } catch (Throwable e) {
+      // gRPC may tell the observer of it as well.
+      Faults.report(logger, "a rewrite server could not be called", e);
+      started.end(new End.Failed(Outcome.ERROR, false, 0, e));
+    }
   }
 
   @Override
@@ -92,8 +106,7 @@ final class ReplicaCall implements StreamObserver<RewriteQueryResponse> {
     Metadata trailers = Status.trailersFromThrowable(error);
     // Our server gives its request id back with every answer.
     boolean isAnswered = trailers != null && trailers.containsKey(REQUEST_ID);
-    listener.ended(
-        new End.Failed(CallOutcome.of(status), isAnswered, retryAfterNanos(error), error));
+    end(new End.Failed(CallOutcome.of(status), isAnswered, retryAfterNanos(error), error));
   }
 
   @Override
@@ -107,7 +120,13 @@ final class ReplicaCall implements StreamObserver<RewriteQueryResponse> {
     } catch (BadReplyException e) {
       end = new End.Failed(Outcome.BAD_REPLY, true, 0, e);
     }
-    listener.ended(end);
+    end(end);
+  }
+
+  private void end(End end) {
+    if (hasEnded.compareAndSet(false, true)) {
+      listener.ended(end);
+    }
   }
 
   private static long retryAfterNanos(Throwable error) {

@@ -109,12 +109,7 @@ final class ReplicaCalls {
             }
           }
         };
-    try {
-      ReplicaCall.start(replica.stub(), call, allowedNanos, onEnd);
-    } catch (Throwable e) {
-      replica.ended(permit, CallVerdict.NEUTRAL, Outcome.ERROR);
-      listener.onFailure(new RewriteCallException(Outcome.ERROR, e));
-    }
+    ReplicaCall.start(replica.stub(), call, allowedNanos, onEnd);
   }
 
   private void note(Replica replica, Permit permit, End.Failed failed, long allowedNanos) {

@@ -111,7 +111,7 @@ public final class RewriteClient implements Closeable {
 
   private void share(Waiter waiter) {
     SingleFlight<CacheKey, Waiter>.Flight flight =
-        flights.joinOrMake(waiter.key(), waiter.deadlineNanos(), waiter);
+        flights.joinOrMake(waiter.key(), System.nanoTime(), waiter.deadlineNanos(), waiter);
     if (flight == null) {
       coalesced.increment();
       return;

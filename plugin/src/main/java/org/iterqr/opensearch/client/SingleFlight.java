@@ -38,20 +38,24 @@ final class SingleFlight<K, W> {
   private final ConcurrentMap<K, Flight> flights = new ConcurrentHashMap<>();
 
   /**
-   * Joins a call under way, if it ends in time.
+   * Joins a call under way, if it ends in time: not later than the waiter must have an answer, and
+   * not long ago, as one whose end was lost would.
    *
    * @param key of the call
-   * @param deadlineNanos when the waiter must have an answer, of {@link System#nanoTime}
+   * @param nowNanos of {@link System#nanoTime}
+   * @param deadlineNanos when the waiter must have an answer, of the same clock
    * @param waiter is kept with the call it joins
    * @return null if it joined; otherwise the flight of a call that the waiter must make itself
    */
-  Flight joinOrMake(K key, long deadlineNanos, W waiter) {
+  Flight joinOrMake(K key, long nowNanos, long deadlineNanos, W waiter) {
     Flight own = new Flight(key, deadlineNanos);
     Flight flight =
         flights.compute(
             key,
             (same, current) -> {
-              if (current == null || current.deadlineNanos - deadlineNanos > 0) {
+              if (current == null
+                  || current.deadlineNanos - deadlineNanos > 0
+                  || current.deadlineNanos - nowNanos <= 0) {
                 return own;
               }
               current.waiting.add(waiter);

@@ -12,6 +12,7 @@ import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -78,7 +79,7 @@ class RewriteClientTests {
   /** A client that is connected to all of the servers. */
   private void connect(Settings base, TestServer... servers) {
     Settings settings = settings(base, servers);
-    client = new RewriteClient(settings, java.nio.file.Path.of(""), executor);
+    client = new RewriteClient(settings, Path.of(""), executor);
     clusterSettings = new ClusterSettings(settings, new java.util.HashSet<>(ClientSettings.ALL));
     client.follow(clusterSettings);
     eventually(
@@ -231,6 +232,18 @@ class RewriteClientTests {
             throw new IllegalStateException(e);
           }
         });
+  }
+
+  @Test
+  void aNameIsResolved() throws Exception {
+    TestServer one = server(TestServer.rewrites("one"));
+    Settings named =
+        Settings.builder()
+            .put(UNCACHED)
+            .put("plugins.iterqr.server.endpoints", "localhost:" + one.endpoint().port())
+            .build();
+    client = new RewriteClient(named, Path.of(""), executor);
+    assertEquals("one", ask(10_000));
   }
 
   @Test

@@ -12,22 +12,29 @@ class SingleFlightTests {
 
   @Test
   void equalCallsShareOne() {
-    var first = flights.joinOrMake("a", 10, "first");
-    assertNull(flights.joinOrMake("a", 10, "second"));
-    assertNull(flights.joinOrMake("a", 12, "third"));
-    var other = flights.joinOrMake("b", 10, "other");
+    var first = flights.joinOrMake("a", 0, 10, "first");
+    assertNull(flights.joinOrMake("a", 0, 10, "second"));
+    assertNull(flights.joinOrMake("a", 0, 12, "third"));
+    var other = flights.joinOrMake("b", 0, 10, "other");
     assertEquals(List.of("second", "third"), first.land());
     assertEquals(List.of(), other.land());
-    assertNotNull(flights.joinOrMake("a", 20, "later"));
+    assertNotNull(flights.joinOrMake("a", 0, 20, "later"));
   }
 
   @Test
   void nobodyWaitsForACallThatMayEndTooLate() {
-    var patient = flights.joinOrMake("a", 100, "patient");
-    var hasty = flights.joinOrMake("a", 50, "hasty");
+    var patient = flights.joinOrMake("a", 0, 100, "patient");
+    var hasty = flights.joinOrMake("a", 0, 50, "hasty");
     assertNotNull(hasty);
-    assertNull(flights.joinOrMake("a", 60, "joins the earlier one"));
+    assertNull(flights.joinOrMake("a", 0, 60, "joins the earlier one"));
     assertEquals(List.of(), patient.land());
     assertEquals(List.of("joins the earlier one"), hasty.land());
+  }
+
+  @Test
+  void aCallWhoseEndWasLostIsNotJoined() {
+    assertNotNull(flights.joinOrMake("a", 0, 100, "lost"));
+    assertNull(flights.joinOrMake("a", 99, 200, "still joins"));
+    assertNotNull(flights.joinOrMake("a", 100, 200, "makes its own"));
   }
 }
