@@ -37,6 +37,13 @@ public final class SearchSource {
           "highlight",
           "include_named_queries_score");
 
+  /** What of a hit depends on the query that retrieved it, besides its score. */
+  private static final Set<String> SHOWS_QUERY =
+      Set.of("explain", "highlight", "script_fields", "include_named_queries_score");
+
+  /** The same, where it stands in the query itself. */
+  private static final Set<String> SHOWN_BY_CLAUSE = Set.of("_name", "inner_hits");
+
   /** What the channel's own searches never repeat. */
   private static final Set<String> ONCE =
       Set.of(
@@ -143,18 +150,40 @@ public final class SearchSource {
       }
       query = rewritten.get();
     }
+    return Optional.of(
+        fetch(Map.of("must", List.of(query), "filter", List.of(withSeqNo(seqNos))), size));
+  }
+
+  /**
+   * The source of a search that fetches given hits of any windows at once, for searches whose hits
+   * show nothing of their query: see {@link #hitsShowQuery}.
+   *
+   * @param seqNos sequence numbers of the hits; other shards' hits may share them
+   * @param size most hits
+   * @return a source without the user's query
+   */
+  public Map<String, Object> fetch(List<Long> seqNos, int size) {
+    return fetch(Map.of("filter", List.of(withSeqNo(seqNos))), size);
+  }
+
+  /**
+   * @return whether a hit, besides its score, may look otherwise if another query retrieved it
+   */
+  public boolean hitsShowQuery() {
+    return SHOWS_QUERY.stream().anyMatch(source::containsKey) || hasClauseShown(source);
+  }
+
+  private Map<String, Object> fetch(Map<String, Object> bool, int size) {
     Map<String, Object> fetch = new LinkedHashMap<>(source);
     fetch.keySet().removeAll(ONCE);
     // The order is the window's; and every hit asked for must be reached.
     fetch.remove("rescore");
     fetch.remove("terminate_after");
-    fetch.put(
-        "query",
-        Map.of("bool", Map.of("must", List.of(query), "filter", List.of(withSeqNo(seqNos)))));
+    fetch.put("query", Map.of("bool", bool));
     fetch.put("size", size);
     fetch.put("track_total_hits", false);
     fetch.put("seq_no_primary_term", true);
-    return Optional.of(fetch);
+    return fetch;
   }
 
   /**
@@ -226,6 +255,19 @@ public final class SearchSource {
       }
     }
     return rewritten;
+  }
+
+  private static boolean hasClauseShown(Object value) {
+    return switch (value) {
+      case List<?> list -> list.stream().anyMatch(SearchSource::hasClauseShown);
+      case Map<?, ?> map ->
+          map.entrySet().stream()
+              .anyMatch(
+                  member ->
+                      SHOWN_BY_CLAUSE.contains(member.getKey())
+                          || hasClauseShown(member.getValue()));
+      case null, default -> false;
+    };
   }
 
   private static Object withoutInnerHits(Object value) {

@@ -21,10 +21,11 @@ import org.opensearch.index.seqno.SequenceNumbers;
 import org.opensearch.search.SearchHit;
 
 /**
- * Fetches hits of windows in full: one search per channel, of that channel's query filtered to the
- * hits, so that source, fields, highlights, matched queries and inner hits are those of the query
- * that retrieved them. A hit of several channels is fetched by the original's query if it is one of
- * them, else by the query that ranks it best.
+ * Fetches hits of windows in full. Where hits show nothing of their query, one search fetches them
+ * all; else one search per channel, of that channel's query filtered to the hits, so that
+ * highlights, matched queries and inner hits are those of the query that retrieved them. A hit of
+ * several channels is fetched by the original's query if it is one of them, else by the query that
+ * ranks it best.
  */
 public final class HitFetch {
   /** index.max_result_window by default; a search for more would be refused. */
@@ -92,6 +93,10 @@ public final class HitFetch {
       List<FusedHit> missing,
       int shards,
       ActionListener<Map<HitKey, SearchHit>> listener) {
+    if (!retrieved.source().hitsShowQuery()) {
+      fetchAtOnce(retrieved, missing, shards, listener);
+      return;
+    }
     Map<Channel, List<HitKey>> byChannel = new LinkedHashMap<>();
     for (FusedHit hit : missing) {
       byChannel.computeIfAbsent(bestChannel(hit), c -> new ArrayList<>()).add(hit.key());
@@ -115,6 +120,26 @@ public final class HitFetch {
                       group.onResponse(null);
                     },
                     group::onFailure)));
+  }
+
+  private static void fetchAtOnce(
+      ChannelResult.Retrieved retrieved,
+      List<FusedHit> missing,
+      int shards,
+      ActionListener<Map<HitKey, SearchHit>> listener) {
+    List<HitKey> keys = missing.stream().map(FusedHit::key).toList();
+    List<Long> seqNos = seqNos(keys);
+    retrieved
+        .searches()
+        .search(
+            retrieved.source().fetch(seqNos, size(seqNos, shards)),
+            ActionListener.wrap(
+                response -> {
+                  Map<HitKey, SearchHit> found = new HashMap<>();
+                  collect(response, keys, retrieved.source().showsSeqNo(), found);
+                  listener.onResponse(found);
+                },
+                listener::onFailure));
   }
 
   private static void fetchChannel(

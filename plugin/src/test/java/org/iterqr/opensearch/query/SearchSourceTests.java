@@ -117,6 +117,27 @@ class SearchSourceTests {
   }
 
   @Test
+  void hitsAreFetchedWithoutTheirQueryOnlyWhereTheyShowNothingOfIt() throws IOException {
+    String query = "'query':{'bool':{'must':[{'match':{'title':'old'}}]}}";
+    SearchSource plain =
+        source("{" + query + ",'_source':['title'],'post_filter':{'match_all':{}}}");
+    assertFalse(plain.hitsShowQuery());
+    Map<String, Object> fetch = plain.fetch(List.of(7L), 2);
+    assertEquals(
+        Map.of("bool", Map.of("filter", List.of(Map.of("terms", Map.of("_seq_no", List.of(7L)))))),
+        fetch.get("query"));
+    assertTrue(fetch.containsKey("_source"));
+    assertTrue(fetch.containsKey("post_filter"));
+    assertTrue(source("{" + query + ",'highlight':{'fields':{'title':{}}}}").hitsShowQuery());
+    assertTrue(source("{" + query + ",'explain':true}").hitsShowQuery());
+    assertTrue(source("{" + query + ",'script_fields':{'s':{'script':'_score'}}}").hitsShowQuery());
+    assertTrue(source("{'query':{'match':{'title':{'query':'old','_name':'t'}}}}").hitsShowQuery());
+    assertTrue(
+        source("{'query':{'nested':{'path':'p','query':{'match':{'p.t':'old'}},'inner_hits':{}}}}")
+            .hitsShowQuery());
+  }
+
+  @Test
   void pagesAndLooksDoNotChangeTheRetrieval() throws IOException {
     String query = "'query':{'match':{'title':'old'}}";
     assertEquals(
