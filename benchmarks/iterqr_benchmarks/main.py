@@ -354,8 +354,10 @@ def _add_search_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default=MODEL, help=f"of a server it starts (default {MODEL})")
     parser.add_argument("--queries", type=_positive, default=24, metavar="N", help="different ones (default 24)")
     parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="over all ways (default 5)")
-    parser.add_argument("--duration-s", type=_seconds, default=2.0, metavar="S", help="of each measurement (default 2)")
-    parser.add_argument("--warm-up-s", type=_seconds, default=6.0, metavar="S", help="of each way (default 6)")
+    parser.add_argument(
+        "--duration-s", type=_seconds, default=1.5, metavar="S", help="of each measurement (default 1.5)"
+    )
+    parser.add_argument("--warm-up-s", type=_seconds, default=8.0, metavar="S", help="of each way (default 8)")
     parser.add_argument("--users", type=_positive, default=8, metavar="N", help="at saturation (default 8)")
     parser.add_argument("--quick", action="store_true", help="one short round, under three minutes in all")
 

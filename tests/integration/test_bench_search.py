@@ -31,8 +31,10 @@ def test_ways_to_search_are_measured_beside_plain_ones(tmp_path: Path, capsys: p
         assert not [name for name in each["outcomes"] if name.startswith(("HTTP", "Transport", "Connection"))], each
     outcomes = {each["arm"]: each["outcomes"] for each in report["summaries"]}
     assert outcomes["plain"] == {"": 1.0}
-    assert outcomes["cached rewrites"]["fused"] > 0.9
-    assert outcomes["cached by server"]["fused"] > 0.9
+    assert outcomes["control"] == {"control": 1.0}
+    assert outcomes["shadow"] == {"shadow": 1.0}
+    for arm in ("cached rewrites", "cached, at most 2", "cached by server"):
+        assert outcomes[arm]["fused"] > 0.9
     assert set(outcomes["server down"]) <= {"unavailable", "breaker_open"}
     assert "<svg" in (folder / "report.html").read_text()
     assert "of plain throughput" in capsys.readouterr().out

@@ -7,15 +7,21 @@ from typing import Any
 from iterqr_benchmarks.search_load.plan import PLAIN, Arm
 
 SERVER_SETTING = "plugins.iterqr.server.endpoints"
-_DOWN = ("unavailable", "breaker_open")
-_NODE_CACHE = "plugins.iterqr.client.cache.enabled"
 FUSE = "fuse"
 CACHED = "cached rewrites"
+FEWER_REWRITES = 2
 
 PIPELINES: dict[str, dict[str, Any]] = {
     FUSE: {"request_processors": [{"query_rewrite": {}}], "response_processors": [{"rewrite_channel": {}}]},
 }
 """With the plugin's own defaults."""
+
+_DOWN = ("unavailable", "breaker_open")
+_NO_NODE_CACHE = {"plugins.iterqr.client.cache.enabled": "false"}
+_ALL_CONTROL = {
+    "plugins.iterqr.experiment.name": "load",
+    "plugins.iterqr.experiment.treatment_percent": "0",
+}
 
 
 def all_arms(nobody: str) -> tuple[Arm, ...]:
@@ -24,10 +30,18 @@ def all_arms(nobody: str) -> tuple[Arm, ...]:
     Args:
         nobody: An address that nothing listens on.
     """
+    down = {**_NO_NODE_CACHE, SERVER_SETTING: nobody}
     return (
         Arm(PLAIN, "", {}, {}, fresh=False, outcomes=()),
+        Arm("control", FUSE, {"ubi": {"client_id": "load"}}, _ALL_CONTROL, fresh=False, outcomes=("control",)),
         Arm(CACHED, FUSE, {}, {}, fresh=False, outcomes=("fused",)),
-        Arm("cached by server", FUSE, {}, {_NODE_CACHE: "false"}, fresh=False, outcomes=("fused",)),
-        Arm("server down", FUSE, {}, {_NODE_CACHE: "false", SERVER_SETTING: nobody}, fresh=False, outcomes=_DOWN),
+        Arm("cached, at most 2", FUSE, _iterqr(max_rewrites=FEWER_REWRITES), {}, fresh=False, outcomes=("fused",)),
+        Arm("cached by server", FUSE, {}, _NO_NODE_CACHE, fresh=False, outcomes=("fused",)),
+        Arm("shadow", FUSE, _iterqr(mode="shadow"), {}, fresh=False, outcomes=("shadow",)),
+        Arm("server down", FUSE, {}, down, fresh=False, outcomes=_DOWN),
         Arm("uncached rewrites", FUSE, {}, {}, fresh=True, outcomes=()),
     )
+
+
+def _iterqr(**options: str | int) -> dict[str, Any]:
+    return {"iterqr": options}

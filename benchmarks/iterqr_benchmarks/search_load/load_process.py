@@ -56,7 +56,7 @@ class _Searches:
         self.latencies_ms: list[float] = []
         self.outcomes: Counter[str] = Counter()
         self.counts_from = float("inf")
-        self._body = json.dumps({**plan.body, **({"ext": {"iterqr": arm.ext}} if arm.ext else {})})
+        self._body = json.dumps({**plan.body, **({"ext": arm.ext} if arm.ext else {})})
         self._queries = queries
 
     def next_body(self) -> str:

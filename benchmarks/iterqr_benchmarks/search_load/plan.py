@@ -14,7 +14,7 @@ PLAIN = "plain"
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to search. `pipeline`: "" for none. `ext`: `ext.iterqr` of every search. `settings` of the cluster hold
+    """One way to search. `pipeline`: "" for none. `ext` of every search. `settings` of the cluster hold
     while it is measured. `fresh`: every search is of a new query. `outcomes`: any of them shows that the node is ready
     for it; none where it always is.
     """  # fmt: skip

@@ -28,7 +28,7 @@ from iterqr_benchmarks.progress import Step, StepDisplay, step
 from iterqr_benchmarks.queries import load_queries
 from iterqr_benchmarks.report.json_file import write_whole
 from iterqr_benchmarks.report.machine import this_machine, versions
-from iterqr_benchmarks.search_load.arms import PIPELINES, SERVER_SETTING, all_arms
+from iterqr_benchmarks.search_load.arms import FEWER_REWRITES, PIPELINES, SERVER_SETTING, all_arms
 from iterqr_benchmarks.search_load.plan import Arm, Plan, interleaved, write_plan
 from iterqr_benchmarks.search_load.report import SearchLoadReport, report_html, report_json, report_table, verdict
 from iterqr_benchmarks.search_load.samples import PhaseSamples, read_samples, summaries
@@ -40,6 +40,7 @@ from iterqr_benchmarks.stack.world import fill_world
 
 _HEAP_MB = 1024
 _CALLERS = 4
+_DEFAULT_REWRITES = 3  # of the plugin's pipelines
 _FIRST_DEADLINE_S = 120.0
 _BACKGROUND_MS = 500
 _PHASE_GRACE_S = 40.0  # of waiting for a phase's node and server to be ready, and to be idle again
@@ -187,8 +188,11 @@ def _rewritten(address: str, count: int) -> tuple[str, ...]:
         service = pb_grpc.QueryRewriteServiceStub(channel)
 
         def has_rewrites(query: str) -> bool:
-            request = pb.RewriteQueryRequest(query=query, max_rewrites=3)
-            return bool(service.RewriteQuery(request, timeout=_FIRST_DEADLINE_S).rewrites)
+            replies = [
+                service.RewriteQuery(pb.RewriteQueryRequest(query=query, max_rewrites=most), timeout=_FIRST_DEADLINE_S)
+                for most in (_DEFAULT_REWRITES, FEWER_REWRITES)
+            ]
+            return all(reply.rewrites for reply in replies)
 
         found: list[str] = []
         with ThreadPoolExecutor(_CALLERS) as callers:
