@@ -16,6 +16,7 @@ from support.cluster_settings import cluster_settings
 from support.dish_catalog import REWRITES, TYPO
 from support.plugin_search import (
     ENDPOINT_SETTING,
+    STATS,
     PluginSearch,
     assert_plain_hits,
     eventually,
@@ -51,6 +52,16 @@ def two_servers(plugin: PluginSearch) -> Iterator[tuple[RewriteServerProcess, Re
         yield one, two
 
 
+def client_stats(plugin: PluginSearch) -> dict[str, Any]:
+    section: dict[str, Any] = plugin.client.transport.perform_request("GET", STATS)["client"]
+    return section
+
+
+def breaker_is(plugin: PluginSearch, address: str, state: str) -> bool:
+    states: dict[str, int] = client_stats(plugin)["servers"][address]["breaker"]
+    return states == {state: 1}
+
+
 @contextmanager
 def caching(plugin: PluginSearch, **settings: str) -> Iterator[None]:
     with cluster_settings(
@@ -76,7 +87,14 @@ def test_a_frozen_server_is_left_alone_until_it_thaws(hasty: PluginSearch) -> No
         outcomes = [outcome(hasty.search(BODY)) for _ in range(60)]
         assert set(outcomes) == {"fused", "timeout"}
         assert outcomes[20:].count("timeout") <= 5, "only probes still find it frozen"
+        assert not breaker_is(hasty, one.address, "closed")
         one.thaw()
+
+        def is_asked_again() -> bool:
+            hasty.search(BODY)
+            return breaker_is(hasty, one.address, "closed")
+
+        eventually(is_asked_again)
         two.kill()
         eventually(lambda: outcome(hasty.search(BODY)) == "fused")
 
@@ -158,8 +176,11 @@ def test_a_reply_is_kept_and_said_to_be(plugin: PluginSearch) -> None:
         plugin.served_by(service.address),
         caching(plugin),
     ):
+        before = client_stats(plugin)["cache"]
         first = plugin.search(BODY)
         again = plugin.search({**BODY, "query": match(f"  {TYPO.upper()} ")})
+        after = client_stats(plugin)["cache"]
+        assert {name: after[name] - before[name] for name in ("hits", "misses")} == {"hits": 1, "misses": 1}
         assert (facts(first)["source"], facts(again)["source"]) == ("generated", "node_cache")
         assert "server" in facts(first)["timings"]
         assert "server" not in facts(again)["timings"]

@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.client;
 
+import java.util.function.BiConsumer;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 
@@ -27,6 +28,7 @@ final class CircuitBreaker {
 
   private final Supplier<BreakerSettings> settings;
   private final LongSupplier nanoTime;
+  private final BiConsumer<State, State> onChange;
   private final CallWindow window = new CallWindow();
   private State state = State.CLOSED;
   private long round;
@@ -39,10 +41,15 @@ final class CircuitBreaker {
   /**
    * @param settings in force; may change between calls
    * @param nanoTime a clock like {@link System#nanoTime}
+   * @param onChange told of the state before and the next one; must be quick
    */
-  CircuitBreaker(Supplier<BreakerSettings> settings, LongSupplier nanoTime) {
+  CircuitBreaker(
+      Supplier<BreakerSettings> settings,
+      LongSupplier nanoTime,
+      BiConsumer<State, State> onChange) {
     this.settings = settings;
     this.nanoTime = nanoTime;
+    this.onChange = onChange;
   }
 
   /**
@@ -149,6 +156,7 @@ final class CircuitBreaker {
   }
 
   private void enter(State next) {
+    onChange.accept(state, next);
     state = next;
     round++;
     probesInFlight = 0;

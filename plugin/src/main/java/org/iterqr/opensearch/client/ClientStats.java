@@ -3,6 +3,7 @@ package org.iterqr.opensearch.client;
 import java.util.List;
 import java.util.Map;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.stats.HistogramSnapshot;
 
 /**
  * The client's state at one moment; counts are since the node started, or since the replica was
@@ -43,6 +44,7 @@ public record ClientStats(
    * @param inFlight calls it has not answered yet
    * @param succeeded calls with a reply of the contract
    * @param failed calls without, by outcome; zero counts are left out
+   * @param latency of the calls with a reply
    */
   public record ReplicaStats(
       String endpoint,
@@ -51,5 +53,6 @@ public record ClientStats(
       long timesOpened,
       int inFlight,
       long succeeded,
-      Map<Outcome, Long> failed) {}
+      Map<Outcome, Long> failed,
+      HistogramSnapshot latency) {}
 }

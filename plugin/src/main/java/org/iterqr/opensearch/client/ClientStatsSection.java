@@ -50,6 +50,7 @@ public record ClientStatsSection(Supplier<ClientStats> stats) implements StatsSe
     members.put("in_flight", new Stat.Count(replica.inFlight()));
     members.put("succeeded", new Stat.Count(replica.succeeded()));
     members.put("failed", byOutcome(replica.failed()));
+    members.put("latency", new Stat.Latency(replica.latency()));
     return new Stat.Group(members);
   }
 

@@ -11,6 +11,7 @@ import org.iterqr.opensearch.client.CircuitBreaker.Permit;
 import org.iterqr.opensearch.client.ReplicaPick.Candidate;
 import org.iterqr.opensearch.client.ReplicaPick.Standing;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.stats.Histogram;
 import org.iterqr.rewrite.v1.QueryRewriteServiceGrpc.QueryRewriteServiceStub;
 
 /** One server, with what is known of it: its connection, its breaker, its calls. Thread-safe. */
@@ -22,6 +23,7 @@ final class Replica {
   private final AtomicInteger inFlight = new AtomicInteger();
   private final LongAdder succeeded = new LongAdder();
   private final Map<Outcome, LongAdder> failed = new EnumMap<>(Outcome.class);
+  private final Histogram latency = new Histogram();
   private volatile long pausedUntilNanos;
 
   /**
@@ -74,12 +76,14 @@ final class Replica {
    * @param permit of the call
    * @param verdict what its end says of this replica
    * @param outcome why there is no reply, or null if there is one
+   * @param tookNanos how long it took
    */
-  void ended(Permit permit, CallVerdict verdict, Outcome outcome) {
+  void ended(Permit permit, CallVerdict verdict, Outcome outcome, long tookNanos) {
     inFlight.decrementAndGet();
     breaker.ended(permit, verdict);
     if (outcome == null) {
       succeeded.increment();
+      latency.record(tookNanos);
     } else {
       failed.get(outcome).increment();
     }
@@ -109,7 +113,8 @@ final class Replica {
         breaker.timesOpened(),
         inFlight.get(),
         succeeded.sum(),
-        Map.copyOf(failures));
+        Map.copyOf(failures),
+        latency.snapshot());
   }
 
   private Standing standing() {

@@ -16,6 +16,9 @@ import org.opensearch.core.action.ActionListener;
  * found its replica gone is made once more, to another. Thread-safe.
  */
 final class ReplicaCalls {
+  /** With less time left, a call is not worth making again. */
+  private static final long LEAST_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
   /** A server that asks for a longer pause is asked again after this. */
   private static final long LONGEST_PAUSE_NANOS = TimeUnit.SECONDS.toNanos(5);
 
@@ -88,19 +91,20 @@ final class ReplicaCalls {
       ActionListener<RewriteReply> listener) {
     Replica replica = chosen.replica();
     Permit permit = chosen.permit();
-    long allowedNanos = deadlineNanos - System.nanoTime();
+    long startNanos = System.nanoTime();
+    long allowedNanos = deadlineNanos - startNanos;
     ReplicaCall.EndListener onEnd =
         end -> {
           switch (end) {
             case End.Replied(RewriteReply reply) -> {
-              replica.ended(permit, CallVerdict.SUCCESS, null);
+              replica.ended(permit, CallVerdict.SUCCESS, null, System.nanoTime() - startNanos);
               listener.onResponse(reply);
             }
             case End.Failed failed -> {
-              note(replica, permit, failed, allowedNanos);
+              note(replica, permit, failed, startNanos, allowedNanos);
               if (failed.outcome() != Outcome.UNAVAILABLE
                   || !mayAskAnother
-                  || deadlineNanos - System.nanoTime() < RewriteClient.LEAST_NANOS
+                  || deadlineNanos - System.nanoTime() < LEAST_NANOS
                   || !(pool.pick(replica) instanceof ReplicaPool.Pick.Chosen another)) {
                 listener.onFailure(new RewriteCallException(failed.outcome(), failed.cause()));
               } else {
@@ -112,14 +116,15 @@ final class ReplicaCalls {
     ReplicaCall.start(replica.stub(), call, allowedNanos, onEnd);
   }
 
-  private void note(Replica replica, Permit permit, End.Failed failed, long allowedNanos) {
+  private void note(
+      Replica replica, Permit permit, End.Failed failed, long startNanos, long allowedNanos) {
     CallVerdict verdict =
         CallOutcome.verdict(
             failed.outcome(),
             failed.isAnswered(),
             TimeUnit.NANOSECONDS.toMillis(allowedNanos),
             config.get().breaker().minimumTimeoutMs());
-    replica.ended(permit, verdict, failed.outcome());
+    replica.ended(permit, verdict, failed.outcome(), System.nanoTime() - startNanos);
     if (failed.outcome() == Outcome.REJECTED && failed.retryAfterNanos() > 0) {
       replica.pause(Math.min(failed.retryAfterNanos(), LONGEST_PAUSE_NANOS));
     }

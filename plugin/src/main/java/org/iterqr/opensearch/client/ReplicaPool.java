@@ -9,7 +9,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
 import org.iterqr.opensearch.client.CircuitBreaker.Permit;
+import org.iterqr.opensearch.client.CircuitBreaker.State;
 import org.iterqr.opensearch.client.ReplicaPick.Candidate;
 import org.iterqr.opensearch.client.ReplicaPick.Standing;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -29,6 +32,8 @@ final class ReplicaPool implements Closeable {
      */
     record None(Outcome outcome) implements Pick {}
   }
+
+  private static final Logger logger = LogManager.getLogger(ReplicaPool.class);
 
   private final ExecutorService executor;
   private final Supplier<BreakerSettings> breakerSettings;
@@ -118,10 +123,20 @@ final class ReplicaPool implements Closeable {
   }
 
   private Replica connect(Endpoint endpoint) {
-    CircuitBreaker breaker = new CircuitBreaker(breakerSettings, System::nanoTime);
+    CircuitBreaker breaker =
+        new CircuitBreaker(
+            breakerSettings, System::nanoTime, (from, to) -> breakerChanged(endpoint, from, to));
     ServerChannel channel =
         new ServerChannel(endpoint, security, eventLoops, executor, breaker::probeSoon);
     executor.execute(channel::warmUp);
     return new Replica(endpoint, channel, breaker, System::nanoTime);
+  }
+
+  private static void breakerChanged(Endpoint endpoint, State from, State to) {
+    if (from == State.CLOSED && to == State.OPEN) {
+      logger.warn("rewrite server [{}] fails too often: it is not asked for a while", endpoint);
+    } else if (to == State.CLOSED) {
+      logger.info("rewrite server [{}] is asked again", endpoint);
+    }
   }
 }

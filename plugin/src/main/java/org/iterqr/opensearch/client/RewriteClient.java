@@ -19,9 +19,6 @@ import org.opensearch.core.action.ActionListener;
  * called on the executor given, without the caller's thread context, or at once by the caller.
  */
 public final class RewriteClient implements Closeable {
-  /** With less time left, a call is not worth making. */
-  static final long LEAST_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
-
   private static final Logger logger = LogManager.getLogger(RewriteClient.class);
 
   /** A search that waits for the call of another, with what it needs to make its own. */
@@ -148,11 +145,15 @@ public final class RewriteClient implements Closeable {
     }
   }
 
-  /** The call that was joined ran out of its own time; who came later may have some left. */
+  /**
+   * The call that was joined ran out of its own time; who came later has some left. Half of it at
+   * least is worth a call: with less, a query that many search for would make ever shorter ones.
+   */
   private void failedFor(Waiter waiter, Exception failure) {
     boolean isTimeout =
         failure instanceof RewriteCallException call && call.outcome() == Outcome.TIMEOUT;
-    if (isTimeout && waiter.deadlineNanos() - System.nanoTime() >= LEAST_NANOS) {
+    long leftNanos = waiter.deadlineNanos() - System.nanoTime();
+    if (isTimeout && leftNanos >= TimeUnit.MILLISECONDS.toNanos(waiter.call().deadlineMs()) / 2) {
       share(waiter);
     } else {
       waiter.listener().onFailure(failure);

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.iterqr.opensearch.client.CircuitBreaker.Permit;
 import org.iterqr.opensearch.client.CircuitBreaker.State;
@@ -20,7 +22,9 @@ class CircuitBreakerTests {
 
   // Near the overflow that System.nanoTime may have.
   private long now = Long.MAX_VALUE - 3_000 * MS;
-  private final CircuitBreaker breaker = new CircuitBreaker(() -> SETTINGS, () -> now);
+  private final List<State> changes = new ArrayList<>();
+  private final CircuitBreaker breaker =
+      new CircuitBreaker(() -> SETTINGS, () -> now, (from, to) -> changes.add(to));
 
   private void calls(CallVerdict... verdicts) {
     for (CallVerdict verdict : verdicts) {
@@ -93,6 +97,7 @@ class CircuitBreakerTests {
     assertEquals(State.HALF_OPEN, breaker.state());
     calls(CallVerdict.SUCCESS);
     assertEquals(State.CLOSED, breaker.state());
+    assertEquals(List.of(State.OPEN, State.HALF_OPEN, State.CLOSED), changes);
     calls(CallVerdict.FAILURE, CallVerdict.FAILURE, CallVerdict.FAILURE);
     assertEquals(State.CLOSED, breaker.state(), "what was before is forgotten");
   }

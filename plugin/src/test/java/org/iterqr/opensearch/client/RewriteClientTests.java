@@ -356,6 +356,22 @@ class RewriteClientTests {
   }
 
   @Test
+  void aFrozenServerIsFoundOutByOneQueryThatManySearchFor() throws Exception {
+    TestServer frozen = server(TestServer.SILENT);
+    connect(
+        Settings.builder().put(HASTY).put("plugins.iterqr.client.cache.enabled", true).build(),
+        frozen);
+    int searches = 0;
+    while (!replica(0).breaker().equals("open")) {
+      start("pad tai", 100);
+      searches++;
+      Thread.sleep(1);
+    }
+    assertTrue(frozen.calls() <= 10, () -> frozen.calls() + " calls");
+    assertTrue(searches > frozen.calls());
+  }
+
+  @Test
   void whoHasTimeLeftAsksAgainWhenTheSharedCallRanOutOfIt() throws Exception {
     TestServer slow = server(TestServer.SILENT);
     connect(Settings.EMPTY, slow);
