@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.attribution.cases_vectors import VECTOR_MAPPINGS, VECTOR_SETTINGS, vectors_cases
 from support.attribution.catalog import catalog, chosen, spread
 from support.attribution.grading import Grade, report, score
 from support.attribution.running import SETTINGS, CaseRunner
@@ -30,6 +31,15 @@ def test_pages_outcomes_and_counts_are_as_constructed(grades: list[Grade]) -> No
 
 def test_a_choice_of_every_kind_is_exact_on_the_older_version(knn_node: RunningNode) -> None:
     grades = CaseRunner(knn_node.client, knn_node.unique_name("attribution")).run(chosen())
+    told = score(grades)
+    assert (told.precision, told.recall) == (1.0, 1.0), report(grades)
+    assert not [each.told() for each in grades if not each.is_exact], report(grades)
+
+
+def test_an_embedding_clause_is_the_originals(knn_node: RunningNode) -> None:
+    name = knn_node.unique_name("attribution")
+    runner = CaseRunner(knn_node.client, name, mappings=VECTOR_MAPPINGS, settings=VECTOR_SETTINGS)
+    grades = runner.run(vectors_cases())
     told = score(grades)
     assert (told.precision, told.recall) == (1.0, 1.0), report(grades)
     assert not [each.told() for each in grades if not each.is_exact], report(grades)
