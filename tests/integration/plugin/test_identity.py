@@ -14,7 +14,7 @@ from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
 from opensearchpy import OpenSearch
 from support.cluster_settings import cluster_settings
 from support.dish_catalog import TYPO, index_dishes
-from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, RunningNode
+from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, TEST_SETTINGS, RunningNode
 from support.plugin_search import PluginSearch, channel_names, facts, hits, match, outcome, refusal, set_endpoint
 from support.rewrite_server import RunningServer
 from support.ubi_stub_plugin import build_ubi_stub
@@ -75,7 +75,7 @@ def beside_ubi(
     try:
         instance.install(build_plugin(request.param))
         instance.install(build_ubi_stub(instance, folder))
-        url = instance.start(NodeOptions()).url
+        url = instance.start(NodeOptions(settings=TEST_SETTINGS)).url
         assert url is not None
         client = OpenSearch(url, timeout=30)
         node = RunningNode(instance=instance, version=request.param, url=url, client=client)

@@ -15,7 +15,12 @@ import org.iterqr.opensearch.experiment.Experiment;
 import org.iterqr.opensearch.experiment.ExperimentSettings;
 import org.iterqr.opensearch.explain.ExplainedSearch;
 import org.iterqr.opensearch.explain.RestExplainAction;
+import org.iterqr.opensearch.identity.ClientIdHasher;
 import org.iterqr.opensearch.identity.IdentityReader;
+import org.iterqr.opensearch.impression.ImpressionLog;
+import org.iterqr.opensearch.impression.ImpressionLogs;
+import org.iterqr.opensearch.impression.ImpressionSection;
+import org.iterqr.opensearch.impression.ImpressionSettings;
 import org.iterqr.opensearch.observe.LatencyObserver;
 import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.observe.SearchObservers;
@@ -31,6 +36,7 @@ import org.iterqr.opensearch.stats.RestStatsAction;
 import org.iterqr.opensearch.stats.StatsAction;
 import org.iterqr.opensearch.stats.StatsSections;
 import org.iterqr.opensearch.stats.TransportStatsAction;
+import org.iterqr.opensearch.ubi.RestUbiInitializeAction;
 import org.iterqr.opensearch.ubi.UbiExt;
 import org.iterqr.opensearch.ubi.UbiSettings;
 import org.opensearch.action.ActionRequest;
@@ -68,6 +74,8 @@ import org.opensearch.watcher.ResourceWatcherService;
 public final class IterqrPlugin extends Plugin
     implements ActionPlugin, ReloadablePlugin, SearchPlugin, SearchPipelinePlugin {
   private final boolean readsUbiExt;
+  private volatile Experiment experiment;
+  private volatile ImpressionLog impressions;
   private final OutcomeCounters counters = new OutcomeCounters();
   private final LatencyObserver latencies = new LatencyObserver();
   private final SlowLog slowLog = new SlowLog();
@@ -78,8 +86,10 @@ public final class IterqrPlugin extends Plugin
               search -> counters.count(search.summary().outcome()),
               latencies,
               slowLog,
-              ExplainedSearch.observer(() -> services.threadPool().getThreadContext())));
-  private volatile Experiment experiment;
+              ExplainedSearch.observer(() -> services.threadPool().getThreadContext()),
+              ExplainedSearch.hiddenFrom(
+                  search -> impressions.answered(search),
+                  () -> services.threadPool().getThreadContext())));
   private volatile RewriteClient client;
 
   /**
@@ -97,6 +107,8 @@ public final class IterqrPlugin extends Plugin
     settings.addAll(TlsSettings.ALL);
     settings.addAll(UbiSettings.ALL);
     settings.addAll(ExperimentSettings.ALL);
+    settings.addAll(ImpressionSettings.ALL);
+    settings.add(ClientIdHasher.KEY);
     return settings;
   }
 
@@ -126,10 +138,17 @@ public final class IterqrPlugin extends Plugin
     clusterSettings.addSettingsUpdateConsumer(
         changed -> experiment = ExperimentSettings.read(changed), ExperimentSettings.ALL);
     slowLog.follow(environment.settings(), clusterSettings);
+    impressions =
+        ImpressionLogs.start(environment.settings(), nodeClient, clusterService, readsUbiExt);
     return List.of(
         new SearchStartListener(),
         new StatsSections(
-            List.of(counters, latencies, new ClientStatsSection(client::stats), slowLog)));
+            List.of(
+                counters,
+                latencies,
+                new ClientStatsSection(client::stats),
+                slowLog,
+                new ImpressionSection(impressions::stats))));
   }
 
   @Override
@@ -173,7 +192,7 @@ public final class IterqrPlugin extends Plugin
       SettingsFilter settingsFilter,
       IndexNameExpressionResolver indexNameExpressionResolver,
       Supplier<DiscoveryNodes> nodesInCluster) {
-    return List.of(new RestStatsAction(), new RestExplainAction(() -> services.registry()));
+    return List.of(new RestStatsAction(), new RestExplainAction(() -> services.registry()), new RestUbiInitializeAction());
   }
 
   @Override

@@ -42,6 +42,20 @@ public final class ExplainedSearch {
   }
 
   /**
+   * @param observer of what users saw
+   * @param context of the node, where there is one yet
+   * @return the observer, which is not told of explained searches
+   */
+  public static SearchObserver hiddenFrom(
+      SearchObserver observer, Supplier<ThreadContext> context) {
+    return answer -> {
+      if (context.get().getTransient(TRANSIENT) == null) {
+        observer.answered(answer);
+      }
+    };
+  }
+
+  /**
    * @return how the channel answered; empty if the search's pipeline has none
    */
   Optional<AnsweredSearch> answer() {

@@ -16,8 +16,16 @@ public final class UbiSettings {
           settings -> Boolean.toString(!UbiPlugin.isInstalled(settings)),
           Property.NodeScope);
 
+  /**
+   * Whether searches are written to {@code ubi_queries}. Has no effect where the UBI plugin is
+   * there: it writes them.
+   */
+  public static final Setting<Boolean> WRITE_QUERIES =
+      Setting.boolSetting(
+          "plugins.iterqr.ubi.write_queries", false, Property.NodeScope, Property.Dynamic);
+
   /** All of them. */
-  public static final List<Setting<?>> ALL = List.of(REGISTER_EXT);
+  public static final List<Setting<?>> ALL = List.of(REGISTER_EXT, WRITE_QUERIES);
 
   private UbiSettings() {}
 }

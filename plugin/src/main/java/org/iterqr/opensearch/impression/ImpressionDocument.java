@@ -1,0 +1,143 @@
+package org.iterqr.opensearch.impression;
+
+import java.io.IOException;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.experiment.Assignment;
+import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.response.ChannelTags;
+import org.iterqr.opensearch.response.SearchSummary;
+import org.opensearch.common.document.DocumentField;
+import org.opensearch.common.xcontent.json.JsonXContent;
+import org.opensearch.core.common.bytes.BytesReference;
+import org.opensearch.core.xcontent.XContentBuilder;
+import org.opensearch.search.SearchHit;
+
+/**
+ * The document of one impression: who searched for what, what was shown, and which channels brought
+ * it. Fields are those of {@code impressions-template.json}.
+ */
+final class ImpressionDocument {
+  /** What of a hit's tag is logged; a rewrite's text is with the rewrite. */
+  private static final List<String> TAG_KEYS = List.of("name", "rewrite_id", "rank", "score");
+
+  private ImpressionDocument() {}
+
+  /**
+   * What is not in the search itself.
+   *
+   * @param at when it was answered
+   * @param clientHash in place of the client id; empty if there is none
+   * @param objectIds of the hits, in their order
+   * @param redacted whether to leave out what the user typed, and its rewrites' texts
+   */
+  record Context(Instant at, String clientHash, List<String> objectIds, boolean redacted) {}
+
+  /**
+   * Must be called before the response is sent: nobody may touch hits afterwards.
+   *
+   * @param search answered
+   * @param context of it
+   * @return JSON
+   * @throws IOException never, in memory
+   */
+  static BytesReference of(AnsweredSearch search, Context context) throws IOException {
+    SearchIdentity identity = search.identity();
+    SearchSummary summary = search.summary();
+    try (XContentBuilder json = JsonXContent.contentBuilder().startObject()) {
+      json.field("@timestamp", context.at().toString());
+      json.field("query_id", identity.queryId());
+      if (!context.redacted()) {
+        json.field("user_query", userQuery(search));
+      }
+      text(json, "client_id", context.clientHash());
+      text(json, "application", identity.application());
+      text(json, "region", identity.region());
+      experiment(json, identity.assignment());
+      json.field("outcome", summary.outcome().wireName());
+      json.field("window_size", summary.windowSize());
+      if (summary.reply() != null) {
+        rewrites(json, summary.reply(), context.redacted());
+      }
+      hits(json, search, context.objectIds());
+      json.field("timings", summary.timingsMs());
+      return BytesReference.bytes(json.endObject());
+    }
+  }
+
+  /**
+   * @param search answered
+   * @return what the user typed: as the application says, else as it was found in the query
+   */
+  static String userQuery(AnsweredSearch search) {
+    String told = search.identity().userQuery();
+    return told.isEmpty() ? search.summary().query() : told;
+  }
+
+  private static void experiment(XContentBuilder json, Assignment assignment) throws IOException {
+    if (!assignment.experiment().isEmpty()) {
+      json.startObject("experiment");
+      json.field("name", assignment.experiment());
+      json.field("bucket", assignment.bucket().wireName());
+      json.endObject();
+    }
+  }
+
+  private static void rewrites(XContentBuilder json, RewriteReply reply, boolean redacted)
+      throws IOException {
+    text(json, "checkpoint_id", reply.checkpointId());
+    json.startArray("rewrites");
+    for (Rewrite rewrite : reply.rewrites()) {
+      json.startObject().field("rewrite_id", rewrite.id());
+      if (!redacted) {
+        json.field("text", rewrite.text());
+      }
+      json.field("score", rewrite.confidence()).endObject();
+    }
+    json.endArray();
+  }
+
+  private static void hits(XContentBuilder json, AnsweredSearch search, List<String> objectIds)
+      throws IOException {
+    SearchHit[] hits = search.response().getHits().getHits();
+    int from = search.request().source() == null ? 0 : Eligibility.from(search.request().source());
+    json.startArray("hits");
+    for (int i = 0; i < hits.length; i++) {
+      json.startObject();
+      json.field("object_id", objectIds.get(i));
+      json.field("index", hits[i].getIndex());
+      json.field("position", from + i + 1);
+      json.startArray("channels");
+      DocumentField tags = hits[i].field(ChannelTags.FIELD);
+      if (tags != null) {
+        for (Object tag : tags.getValues()) {
+          channel(json, (Map<?, ?>) tag);
+        }
+      }
+      json.endArray().endObject();
+    }
+    json.endArray();
+  }
+
+  private static void channel(XContentBuilder json, Map<?, ?> tag) throws IOException {
+    json.startObject();
+    for (String key : TAG_KEYS) {
+      Object value = tag.get(key);
+      if (value != null) {
+        json.field(key, value);
+      }
+    }
+    json.endObject();
+  }
+
+  private static void text(XContentBuilder json, String name, String value) throws IOException {
+    if (!value.isEmpty()) {
+      json.field(name, value);
+    }
+  }
+}

@@ -1,0 +1,220 @@
+package org.iterqr.opensearch.impression;
+
+import java.io.IOException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Supplier;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.experiment.Assignment;
+import org.iterqr.opensearch.identity.ClientIdHasher;
+import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.observe.SearchObserver;
+import org.iterqr.opensearch.response.SearchSummary;
+import org.iterqr.opensearch.ubi.UbiQueryDocument;
+import org.opensearch.common.unit.TimeValue;
+import org.opensearch.common.util.concurrent.ThreadContext;
+import org.opensearch.core.common.bytes.BytesReference;
+import org.opensearch.threadpool.ThreadPool;
+
+/**
+ * Logs answered searches: as impressions and, if wanted, as UBI queries. Documents are made before
+ * the response is sent, since nobody may touch hits afterwards; everything else happens beside the
+ * searches. Thread-safe.
+ */
+public final class ImpressionLog implements SearchObserver {
+  private static final Logger logger = LogManager.getLogger(ImpressionLog.class);
+  private static final int ID_RADIX = 36;
+
+  private final ClientIdHasher hasher;
+  private final Supplier<String> nodeRun;
+  private final LogWriter impressions;
+  private final LogQueue impressionQueue;
+  private final LogWriter ubiQueries;
+  private final LogQueue ubiQueue;
+  private final AtomicLong sequence = new AtomicLong();
+  private final LongAdder sampledOut = new LongAdder();
+  private final LongAdder failed = new LongAdder();
+  private volatile ImpressionSettings settings;
+  private volatile boolean writesUbiQueries;
+
+  /**
+   * @param settings to start with
+   * @param hasher of client ids
+   * @param nodeRun names this run of this node, as soon as searches are answered
+   * @param threadPool of the node
+   * @param stream where impressions go
+   * @param queries where UBI queries go
+   */
+  public ImpressionLog(
+      ImpressionSettings settings,
+      ClientIdHasher hasher,
+      Supplier<String> nodeRun,
+      ThreadPool threadPool,
+      LogSender stream,
+      LogSender queries) {
+    this.settings = settings;
+    this.hasher = hasher;
+    this.nodeRun = nodeRun;
+    this.impressionQueue = new LogQueue(settings.limits());
+    this.impressions = writer(impressionQueue, stream, threadPool, settings);
+    this.ubiQueue = new LogQueue(settings.limits());
+    this.ubiQueries = writer(ubiQueue, queries, threadPool, settings);
+  }
+
+  /**
+   * @param changed for searches from now on
+   */
+  public void settings(ImpressionSettings changed) {
+    settings = changed;
+    impressionQueue.limits(changed.limits());
+    impressions.pace(changed.pace());
+    ubiQueue.limits(changed.limits());
+    ubiQueries.pace(changed.pace());
+  }
+
+  /**
+   * @return settings as they are now
+   */
+  public ImpressionSettings settings() {
+    return settings;
+  }
+
+  /**
+   * @param whether UBI queries are written too
+   */
+  public void writesUbiQueries(boolean whether) {
+    writesUbiQueries = whether;
+  }
+
+  @Override
+  public void answered(AnsweredSearch search) {
+    ImpressionSettings now = settings;
+    boolean writesUbi = writesUbiQueries;
+    SearchIdentity identity = search.identity();
+    // Without a request processor nobody knows who searched.
+    if (!(now.logsImpressions() || writesUbi) || identity.queryId().isEmpty()) {
+      return;
+    }
+    if (!Sampling.takes(identity, now.sampleRate())) {
+      sampledOut.increment();
+      return;
+    }
+    try {
+      log(search, now, writesUbi);
+    } catch (IOException | RuntimeException e) {
+      failed.increment();
+      logger.debug("an impression was not logged", e);
+    }
+  }
+
+  /**
+   * Takes nothing any more and waits until all is written.
+   *
+   * @param patience longest wait
+   */
+  public void close(TimeValue patience) {
+    impressions.close();
+    ubiQueries.close();
+    long deadline = System.nanoTime() + patience.nanos();
+    try {
+      impressions.awaitDrained(patience.millis());
+      ubiQueries.awaitDrained(
+          Math.max(0, TimeValue.timeValueNanos(deadline - System.nanoTime()).millis()));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    long lost = impressionQueue.heldEntries() + (long) ubiQueue.heldEntries();
+    if (lost > 0) {
+      logger.warn("{} log documents are lost: they could not be written before the end", lost);
+    }
+  }
+
+  /**
+   * @return the numbers as they are now
+   */
+  public ImpressionStats stats() {
+    return new ImpressionStats(
+        hasher.hasKey(), sampledOut.sum(), failed.sum(), impressions.stats(), ubiQueries.stats());
+  }
+
+  private void log(AnsweredSearch search, ImpressionSettings now, boolean writesUbi)
+      throws IOException {
+    SearchIdentity identity = search.identity();
+    Instant at = Instant.now().truncatedTo(ChronoUnit.MILLIS);
+    String clientHash = hasher.hash(identity.clientId());
+    List<String> objectIds =
+        ObjectIds.of(search.response().getHits().getHits(), identity.ubi().objectIdField());
+    String id = documentId(identity);
+    if (now.logsImpressions()) {
+      BytesReference source =
+          ImpressionDocument.of(
+              search,
+              new ImpressionDocument.Context(at, clientHash, objectIds, now.redactsQueries()));
+      impressions.write(new LogEntry(id, source));
+    }
+    if (writesUbi) {
+      UbiQueryDocument document =
+          new UbiQueryDocument(
+              at,
+              identity.ubi(),
+              now.redactsQueries() ? "" : ImpressionDocument.userQuery(search),
+              clientHash,
+              UUID.randomUUID().toString(),
+              objectIds,
+              facts(search.summary(), now.redactsQueries()));
+      ubiQueries.write(new LogEntry(id, document.json()));
+    }
+  }
+
+  /** The same for every attempt to write it, and of no other document. */
+  private String documentId(SearchIdentity identity) {
+    String number = Long.toString(sequence.getAndIncrement(), ID_RADIX);
+    return identity.queryId() + ':' + nodeRun.get() + ':' + number;
+  }
+
+  private static Map<String, Object> facts(SearchSummary summary, boolean redacted) {
+    Map<String, Object> facts = new LinkedHashMap<>();
+    facts.put("outcome", summary.outcome().wireName());
+    Assignment assignment = summary.identity().assignment();
+    if (!assignment.experiment().isEmpty()) {
+      facts.put("experiment", assignment.experiment());
+      facts.put("bucket", assignment.bucket().wireName());
+    }
+    if (summary.reply() != null) {
+      List<Rewrite> rewrites = summary.reply().rewrites();
+      facts.put("checkpoint_id", summary.reply().checkpointId());
+      facts.put("rewrite_ids", rewrites.stream().map(Rewrite::id).toList());
+      if (!redacted) {
+        facts.put("rewrites", rewrites.stream().map(Rewrite::text).toList());
+      }
+    }
+    return facts;
+  }
+
+  private static LogWriter writer(
+      LogQueue queue, LogSender sender, ThreadPool threadPool, ImpressionSettings settings) {
+    return new LogWriter(
+        queue,
+        sender,
+        (task, delayMs) -> {
+          // The searcher's headers and rights end here.
+          ThreadContext context = threadPool.getThreadContext();
+          try (ThreadContext.StoredContext ignored = context.stashContext()) {
+            threadPool.schedule(task, TimeValue.timeValueMillis(delayMs), ThreadPool.Names.GENERIC);
+          }
+        },
+        new Backoff(() -> ThreadLocalRandom.current().nextDouble()),
+        threadPool::relativeTimeInMillis,
+        settings.pace());
+  }
+}
