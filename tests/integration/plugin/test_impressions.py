@@ -139,6 +139,7 @@ def test_an_impression_is_what_the_response_showed(logged: PluginSearch) -> None
     assert [(each["rewrite_id"], each["text"], each["score"]) for each in written["rewrites"]] == [
         (each["rewrite_id"], each["text"], each["confidence"]) for each in told["rewrites"]
     ]
+    assert {each["source"] for each in written["rewrites"]} == {told["source"]}
     assert written["user_query"] == "Pad Tai"
     assert written["client_id"] == hashed("c-1")
     assert (written["application"], written["region"]) == ("shop", "north")

@@ -97,7 +97,8 @@ final class ImpressionDocument {
       if (!redacted) {
         json.field("text", rewrite.text());
       }
-      json.field("score", rewrite.confidence()).endObject();
+      json.field("score", rewrite.confidence());
+      json.field("source", reply.source().wireName()).endObject();
     }
     json.endArray();
   }

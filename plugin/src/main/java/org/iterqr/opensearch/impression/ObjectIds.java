@@ -41,10 +41,11 @@ final class ObjectIds {
     return hit.hasSource() ? sourceValue(hit.getSourceRef(), field) : null;
   }
 
-  /** Reads no further than the value: sources may be large. */
+  /** Reads no further than the value: sources may be large. Only its bytes tell a source's type. */
+  @SuppressWarnings("deprecation")
   private static String sourceValue(BytesReference source, String field) throws IOException {
     BytesRef json = source.toBytesRef();
-    MediaType type = MediaTypeRegistry.xContent(json.bytes, json.offset, json.length);
+    MediaType type = MediaTypeRegistry.mediaTypeFromBytes(json.bytes, json.offset, json.length);
     try (XContentParser parser =
         type.xContent()
             .createParser(

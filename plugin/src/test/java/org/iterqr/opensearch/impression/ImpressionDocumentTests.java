@@ -33,11 +33,11 @@ import org.opensearch.action.search.ShardSearchFailure;
 import org.opensearch.common.document.DocumentField;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.common.xcontent.XContentHelper;
-import org.opensearch.common.xcontent.XContentType;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.bytes.BytesArray;
 import org.opensearch.core.common.bytes.BytesReference;
 import org.opensearch.core.index.shard.ShardId;
+import org.opensearch.core.xcontent.MediaTypeRegistry;
 import org.opensearch.search.SearchHit;
 import org.opensearch.search.SearchHits;
 import org.opensearch.search.SearchShardTarget;
@@ -52,7 +52,8 @@ class ImpressionDocumentTests {
       {"@timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"soop",\
       "client_id":"hash","application":"shop","region":"north",\
       "experiment":{"name":"exp","bucket":"treatment"},"outcome":"fused","window_size":50,\
-      "checkpoint_id":"ck","rewrites":[{"rewrite_id":"00000000000000aa","text":"soup","score":0.5}],\
+      "checkpoint_id":"ck","rewrites":[{"rewrite_id":"00000000000000aa","text":"soup","score":0.5,\
+      "source":"page_token"}],\
       "hits":[{"object_id":"sku-0","index":"dishes","position":11,"channels":[\
       {"name":"original","rank":1,"score":2.5},\
       {"name":"rewrite","rewrite_id":"00000000000000aa","rank":3,"score":1.5}]},\
@@ -152,7 +153,7 @@ class ImpressionDocumentTests {
   @Test
   void everyFieldIsMapped() throws IOException {
     Map<String, Object> document =
-        XContentHelper.convertToMap(document(search(), false), true, XContentType.JSON).v2();
+        XContentHelper.convertToMap(document(search(), false), true, MediaTypeRegistry.JSON).v2();
     try (InputStream json = ImpressionStream.class.getResourceAsStream("template.json")) {
       Map<String, Object> template =
           XContentHelper.convertToMap(JsonXContent.jsonXContent, json, true);

@@ -54,11 +54,10 @@ class LogWriterTests {
 
   /** Lets the newest timer ring, after those it has taken the place of. */
   private long ring() {
-    long delayMs = timers.getLast().delayMs();
-    while (!timers.isEmpty()) {
-      timers.pollFirst().task().run();
-    }
-    return delayMs;
+    List<Timed> due = List.copyOf(timers);
+    timers.clear();
+    due.forEach(timer -> timer.task().run());
+    return due.getLast().delayMs();
   }
 
   private Sent last() {
