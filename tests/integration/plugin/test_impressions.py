@@ -120,7 +120,7 @@ def assert_shows(logged_hits: list[dict[str, Any]], response: Response, start: i
     assert [hit["object_id"] for hit in logged_hits] == [hit["_id"] for hit in hits(response)]
     assert [hit["index"] for hit in logged_hits] == [hit["_index"] for hit in hits(response)]
     assert [hit["position"] for hit in logged_hits] == [start + rank for rank in range(1, len(logged_hits) + 1)]
-    keys = ("name", "rewrite_id", "rank", "score")
+    keys = ("name", "rewrite_id", "rank", "score", "contribution")
     for logged_hit, hit in zip(logged_hits, hits(response), strict=True):
         assert logged_hit["channels"] == [
             {key: channel[key] for key in keys if key in channel} for channel in channels(hit)
@@ -188,6 +188,24 @@ def test_control_is_logged_with_its_arm(logged: PluginSearch) -> None:
     assert_shows(written["hits"], response)
 
 
+def test_shadow_is_logged_with_the_page_it_kept_back(logged: PluginSearch) -> None:
+    everybody = {
+        "plugins.iterqr.experiment.name": "exp",
+        "plugins.iterqr.experiment.treatment_percent": 0,
+        "plugins.iterqr.experiment.shadow_percent": 100,
+    }
+    query_id = new_id()
+    fused = logged.search(BODY)
+    with cluster_settings(logged.client, everybody):
+        plain = logged.search(by(query_id, client_id="c-1"))
+        eventually(lambda: len(documents(logged, query_id)) == 1)
+    written = document(logged, query_id)
+    assert written["experiment"] == {"name": "exp", "bucket": "shadow"}
+    assert (written["outcome"], written["mode"]) == ("shadow", "shadow")
+    assert_shows(written["hits"], plain)
+    assert_shows(written["shadow_hits"], fused)
+
+
 def test_redacted_impressions_do_not_tell_the_query(logged: PluginSearch) -> None:
     query_id = new_id()
     with cluster_settings(logged.client, {f"{PREFIX}redact_queries": True, "plugins.iterqr.ubi.write_queries": True}):
@@ -217,14 +235,19 @@ def test_stream_and_template_are_as_specified(logged: PluginSearch) -> None:
         "experiment": None,
         "checkpoint_id": "keyword",
         "outcome": "keyword",
+        "mode": "keyword",
+        "strategy": "keyword",
         "window_size": "integer",
         "rewrites": None,
         "hits": None,
+        "shadow_hits": None,
         "timings": None,
     }
     hit_fields = properties["hits"]["properties"]
     assert hit_fields["object_id"]["type"] == hit_fields["index"]["type"] == "keyword"
-    assert set(hit_fields["channels"]["properties"]) == {"name", "rewrite_id", "rank", "score"}
+    assert set(hit_fields["channels"]["properties"]) == {
+        "name", "rewrite_id", "rank", "score", "contribution", "team",
+    }  # fmt: skip
 
 
 def test_switched_off_nothing_is_logged(logged: PluginSearch) -> None:

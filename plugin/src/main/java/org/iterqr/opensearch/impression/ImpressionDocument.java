@@ -12,6 +12,7 @@ import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.query.Eligibility;
 import org.iterqr.opensearch.response.ChannelTags;
 import org.iterqr.opensearch.response.SearchSummary;
+import org.iterqr.opensearch.response.ShadowHit;
 import org.opensearch.common.document.DocumentField;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.bytes.BytesReference;
@@ -20,11 +21,12 @@ import org.opensearch.search.SearchHit;
 
 /**
  * The document of one impression: who searched for what, what was shown, and which channels brought
- * it. Fields are those of {@code impressions-template.json}.
+ * it. Fields are those of {@code template.json}.
  */
 final class ImpressionDocument {
   /** What of a hit's tag is logged; a rewrite's text is with the rewrite. */
-  private static final List<String> TAG_KEYS = List.of("name", "rewrite_id", "rank", "score");
+  private static final List<String> TAG_KEYS =
+      List.of("name", "rewrite_id", "rank", "score", "contribution", "team");
 
   private ImpressionDocument() {}
 
@@ -39,7 +41,8 @@ final class ImpressionDocument {
   record Context(Instant at, String clientHash, List<String> objectIds, boolean redacted) {}
 
   /**
-   * Must be called before the response is sent: nobody may touch hits afterwards.
+   * Must be called as an observer is: before the response is sent, for nobody may touch hits
+   * afterwards.
    *
    * @param search answered
    * @param context of it
@@ -60,11 +63,16 @@ final class ImpressionDocument {
       text(json, "region", identity.region());
       experiment(json, identity.assignment());
       json.field("outcome", summary.outcome().wireName());
+      json.field("mode", summary.mode().wireName());
+      if (summary.fusion().isPresent()) {
+        json.field("strategy", summary.fusion().get().plan().strategy().wireName());
+      }
       json.field("window_size", summary.windowSize());
       if (summary.reply() != null) {
         rewrites(json, summary.reply(), context.redacted());
       }
       hits(json, search, context.objectIds());
+      shadow(json, summary.shadow());
       json.field("timings", summary.timingsMs());
       return BytesReference.bytes(json.endObject());
     }
@@ -113,14 +121,34 @@ final class ImpressionDocument {
       json.field("object_id", objectIds.get(i));
       json.field("index", hits[i].getIndex());
       json.field("position", from + i + 1);
-      json.startArray("channels");
       DocumentField tags = hits[i].field(ChannelTags.FIELD);
-      if (tags != null) {
-        for (Object tag : tags.getValues()) {
-          channel(json, (Map<?, ?>) tag);
-        }
-      }
-      json.endArray().endObject();
+      channels(json, tags == null ? List.of() : tags.getValues());
+      json.endObject();
+    }
+    json.endArray();
+  }
+
+  /** What fusing would have shown: no object field was read of it, so {@code _id} names it. */
+  private static void shadow(XContentBuilder json, List<ShadowHit> page) throws IOException {
+    if (page.isEmpty()) {
+      return;
+    }
+    json.startArray("shadow_hits");
+    for (ShadowHit hit : page) {
+      json.startObject();
+      json.field("object_id", hit.id());
+      json.field("index", hit.index());
+      json.field("position", hit.position());
+      channels(json, hit.channels());
+      json.endObject();
+    }
+    json.endArray();
+  }
+
+  private static void channels(XContentBuilder json, List<Object> tags) throws IOException {
+    json.startArray("channels");
+    for (Object tag : tags) {
+      channel(json, (Map<?, ?>) tag);
     }
     json.endArray();
   }

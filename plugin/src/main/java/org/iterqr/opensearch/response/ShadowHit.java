@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.response;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.iterqr.opensearch.fusion.FusedHit;
 
@@ -13,13 +14,20 @@ import org.iterqr.opensearch.fusion.FusedHit;
  * @param fused score and channels
  */
 public record ShadowHit(String index, String id, int position, FusedHit fused) {
+  /**
+   * @return its tags, as {@link ChannelTags} would have written them on it
+   */
+  public List<Object> channels() {
+    return ChannelTags.of(fused).getValues();
+  }
+
   Map<String, Object> toMap() {
     Map<String, Object> map = new LinkedHashMap<>();
     map.put("index", index);
     map.put("object_id", id);
     map.put("position", position);
     map.put("score", fused.score());
-    map.put("channels", ChannelTags.of(fused).getValues());
+    map.put("channels", channels());
     return map;
   }
 }

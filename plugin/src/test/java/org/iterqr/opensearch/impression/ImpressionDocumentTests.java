@@ -19,6 +19,7 @@ import org.iterqr.opensearch.experiment.Assignment;
 import org.iterqr.opensearch.experiment.ExperimentBucket;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.response.ChannelTags;
 import org.iterqr.opensearch.response.SearchSummary;
@@ -51,7 +52,7 @@ class ImpressionDocumentTests {
       """
       {"@timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"soop",\
       "client_id":"hash","application":"shop","region":"north",\
-      "experiment":{"name":"exp","bucket":"treatment"},"outcome":"fused","window_size":50,\
+      "experiment":{"name":"exp","bucket":"treatment"},"outcome":"fused","mode":"fuse","window_size":50,\
       "checkpoint_id":"ck","rewrites":[{"rewrite_id":"00000000000000aa","text":"soup","score":0.5,\
       "source":"page_token"}],\
       "hits":[{"object_id":"sku-0","index":"dishes","position":11,"channels":[\
@@ -101,12 +102,14 @@ class ImpressionDocumentTests {
         new SearchSummary(
             identity,
             Outcome.FUSED,
+            Mode.FUSE,
             "soop",
             RewriteReply.pinned("ck", List.of(new Rewrite(REWRITE_ID, "soup", 0.5))),
-            Map.of(),
+            Optional.empty(),
             50,
             "token",
-            new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000, 250_000));
+            new Timings(1_500_000, 2_000_000, Timings.NOT_REACHED, 4_250_000, 250_000),
+            List.of());
     SearchHits page = new SearchHits(hits, new TotalHits(2, TotalHits.Relation.EQUAL_TO), 1);
     SearchResponse response =
         new SearchResponse(
