@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.LongSupplier;
 import org.apache.logging.log4j.LogManager;
@@ -58,6 +59,7 @@ final class LogWriter {
   private final LongAdder dropped = new LongAdder();
   private final LongAdder refused = new LongAdder();
   private final LongAdder retries = new LongAdder();
+  private final AtomicLong nextWarningMs = new AtomicLong(Long.MIN_VALUE);
   private volatile String lastError = "";
   private volatile Pace pace;
   private volatile boolean isClosed;
@@ -70,7 +72,6 @@ final class LogWriter {
   /** Of the flush or retry in force; a timer that rings for an older one is ignored. */
   private long schedule;
 
-  private long nextWarningMs = Long.MIN_VALUE;
 
   LogWriter(
       LogQueue queue,
@@ -207,30 +208,39 @@ final class LogWriter {
     settle(batch, batch);
   }
 
-  private synchronized void settle(List<LogEntry> batch, List<LogEntry> again) {
-    queue.settle(batch, again);
-    if (again.isEmpty()) {
-      backoff.reset();
-      tellIfDrained();
-      if (queue.waiting() == 0) {
-        state = State.IDLE;
-      } else {
-        boolean isUrgent = isClosed || queue.waiting() >= pace.batchEntries();
-        schedule(isUrgent ? 0 : pace.intervalMs());
+  private void settle(List<LogEntry> batch, List<LogEntry> again) {
+    long waitMs;
+    synchronized (this) {
+      queue.settle(batch, again);
+      if (again.isEmpty()) {
+        goOn();
+        return;
       }
-      return;
+      retries.increment();
+      isBackingOff = true;
+      waitMs = backoff.afterFailure();
+      schedule(waitMs);
     }
-    retries.increment();
-    isBackingOff = true;
-    long waitMs = backoff.afterFailure();
+    // Outside of the lock: searches wait for it.
     warn(again.size(), waitMs);
-    schedule(waitMs);
+  }
+
+  /** Called with the lock held, when a batch is written. */
+  private void goOn() {
+    backoff.reset();
+    tellIfDrained();
+    if (queue.waiting() == 0) {
+      state = State.IDLE;
+    } else {
+      boolean isUrgent = isClosed || queue.waiting() >= pace.batchEntries();
+      schedule(isUrgent ? 0 : pace.intervalMs());
+    }
   }
 
   private void warn(int entries, long waitMs) {
     long now = clockMs.getAsLong();
-    if (now >= nextWarningMs) {
-      nextWarningMs = now + WARN_INTERVAL_MS;
+    long next = nextWarningMs.get();
+    if (now >= next && nextWarningMs.compareAndSet(next, now + WARN_INTERVAL_MS)) {
       logger.warn(
           "{} log documents could not be written ({}), next attempt in {} ms; {} are queued",
           entries,
