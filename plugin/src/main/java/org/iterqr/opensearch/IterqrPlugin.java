@@ -192,7 +192,10 @@ public final class IterqrPlugin extends Plugin
       SettingsFilter settingsFilter,
       IndexNameExpressionResolver indexNameExpressionResolver,
       Supplier<DiscoveryNodes> nodesInCluster) {
-    return List.of(new RestStatsAction(), new RestExplainAction(() -> services.registry()), new RestUbiInitializeAction());
+    return List.of(
+        new RestStatsAction(),
+        new RestExplainAction(() -> services.registry()),
+        new RestUbiInitializeAction());
   }
 
   @Override

@@ -72,7 +72,6 @@ final class LogWriter {
   /** Of the flush or retry in force; a timer that rings for an older one is ignored. */
   private long schedule;
 
-
   LogWriter(
       LogQueue queue,
       LogSender sender,
