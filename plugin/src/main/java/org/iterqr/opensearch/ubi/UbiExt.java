@@ -3,6 +3,7 @@ package org.iterqr.opensearch.ubi;
 import java.io.IOException;
 import java.util.Map;
 import org.opensearch.action.search.SearchRequest;
+import org.opensearch.common.io.stream.BytesStreamOutput;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.ParsingException;
@@ -65,7 +66,7 @@ public final class UbiExt extends SearchExtBuilder {
         return new Found(ours.parameters, false);
       }
       if (UbiParameters.NAME.equals(ext.getWriteableName())) {
-        return new Found(UbiParameters.lenient(section(ext)), true);
+        return new Found(foreign(ext), true);
       }
     }
     return Found.NOTHING;
@@ -89,6 +90,21 @@ public final class UbiExt extends SearchExtBuilder {
     } catch (IllegalArgumentException e) {
       throw new ParsingException(parser.getTokenLocation(), e.getMessage(), e);
     }
+  }
+
+  /**
+   * The UBI plugin makes up a query id when its section is first serialized, and answers with it:
+   * so it is serialized now, for nothing else.
+   */
+  private static UbiParameters foreign(SearchExtBuilder ext) throws IOException {
+    UbiParameters parameters = UbiParameters.lenient(section(ext));
+    if (!parameters.queryId().isEmpty()) {
+      return parameters;
+    }
+    try (BytesStreamOutput nowhere = new BytesStreamOutput()) {
+      ext.writeTo(nowhere);
+    }
+    return UbiParameters.lenient(section(ext));
   }
 
   /** The UBI plugin writes its members without the section's name around them. */

@@ -44,11 +44,15 @@ class UbiExtTests {
     return UbiExt.find(new SearchRequest().source(new SearchSourceBuilder().ext(List.of(ext))));
   }
 
-  /** Writes what the UBI plugin's section writes: its members alone, absent ones as null. */
+  /**
+   * Writes what the UBI plugin's section writes: its members alone, absent ones as null; and makes
+   * its query id when it is serialized.
+   */
   private static final class Foreign extends SearchExtBuilder {
     private final Object userQuery;
     private final String clientId;
     private final boolean isNamed;
+    private String queryId;
 
     Foreign(Object userQuery, String clientId, boolean isNamed) {
       this.userQuery = userQuery;
@@ -61,7 +65,7 @@ class UbiExtTests {
       if (isNamed) {
         builder.startObject("ubi");
       }
-      builder.field("query_id", "q1").field("user_query", userQuery).field("client_id", clientId);
+      builder.field("query_id", queryId).field("user_query", userQuery).field("client_id", clientId);
       builder.nullField("application").nullField("query_attributes");
       return isNamed ? builder.endObject() : builder;
     }
@@ -72,7 +76,9 @@ class UbiExtTests {
     }
 
     @Override
-    public void writeTo(StreamOutput out) {}
+    public void writeTo(StreamOutput out) {
+      queryId = "q1";
+    }
 
     @Override
     public boolean equals(Object other) {
