@@ -65,7 +65,10 @@ class UbiExtTests {
       if (isNamed) {
         builder.startObject("ubi");
       }
-      builder.field("query_id", queryId).field("user_query", userQuery).field("client_id", clientId);
+      builder
+          .field("query_id", queryId)
+          .field("user_query", userQuery)
+          .field("client_id", clientId);
       builder.nullField("application").nullField("query_attributes");
       return isNamed ? builder.endObject() : builder;
     }
