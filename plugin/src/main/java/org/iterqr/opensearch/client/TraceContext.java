@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.client;
 
+import java.util.HexFormat;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.regex.Pattern;
 
@@ -47,6 +48,6 @@ public record TraceContext(String traceparent, String requestId) {
   }
 
   private static String hex(long value) {
-    return String.format(java.util.Locale.ROOT, "%016x", value);
+    return HexFormat.of().toHexDigits(value);
   }
 }

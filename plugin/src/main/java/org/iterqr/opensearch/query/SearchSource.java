@@ -121,7 +121,9 @@ public final class SearchSource {
         window.put("rescore", rewriteRescorers(window.get("rescore"), text, rewrite));
       }
     }
-    window.put("query", withoutInnerHits(window.get("query")));
+    if (has(Set.of("inner_hits"), source.get("query"))) {
+      window.put("query", withoutInnerHits(window.get("query")));
+    }
     window.put("size", size);
     window.put("track_total_hits", false);
     window.put("stored_fields", "_none_");
@@ -170,7 +172,7 @@ public final class SearchSource {
    * @return whether a hit, besides its score, may look otherwise if another query retrieved it
    */
   public boolean hitsShowQuery() {
-    return SHOWS_QUERY.stream().anyMatch(source::containsKey) || hasClauseShown(source);
+    return SHOWS_QUERY.stream().anyMatch(source::containsKey) || has(SHOWN_BY_CLAUSE, source);
   }
 
   private Map<String, Object> fetch(Map<String, Object> bool, int size) {
@@ -257,17 +259,22 @@ public final class SearchSource {
     return rewritten;
   }
 
-  private static boolean hasClauseShown(Object value) {
-    return switch (value) {
-      case List<?> list -> list.stream().anyMatch(SearchSource::hasClauseShown);
-      case Map<?, ?> map ->
-          map.entrySet().stream()
-              .anyMatch(
-                  member ->
-                      SHOWN_BY_CLAUSE.contains(member.getKey())
-                          || hasClauseShown(member.getValue()));
-      case null, default -> false;
-    };
+  /** Whether any of the keys stands anywhere in it. */
+  private static boolean has(Set<String> keys, Object value) {
+    if (value instanceof Map<?, ?> map) {
+      for (Map.Entry<?, ?> member : map.entrySet()) {
+        if (keys.contains(member.getKey()) || has(keys, member.getValue())) {
+          return true;
+        }
+      }
+    } else if (value instanceof List<?> list) {
+      for (Object element : list) {
+        if (has(keys, element)) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 
   private static Object withoutInnerHits(Object value) {
