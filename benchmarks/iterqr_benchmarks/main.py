@@ -21,12 +21,15 @@ from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
-from iterqr_benchmarks.queries.load import QuerySetName
+from iterqr_benchmarks.queries.load import QuerySetName, load_queries
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
 from iterqr_benchmarks.search_load.run import SearchLoadOptions, run_search_load
+from iterqr_benchmarks.soak.own_server import OwnServer
+from iterqr_benchmarks.soak.run import SoakOptions, run_soak
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
+from iterqr_benchmarks.stack.state import StackFolder
 from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,7 @@ examples:
   iterqr-bench rpc                        the server under twice the load that it can bear
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench search                     what rewriting adds to a search, one client and many
+  iterqr-bench soak --minutes 5           whether anything grows under mixed load
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -169,6 +173,19 @@ def _search(options: argparse.Namespace, console: Console) -> int:
     )
     run_search_load(load, console)
     return 0
+
+
+def _soak(options: argparse.Namespace, console: Console) -> int:
+    folder = options.folder / "bench" / "soak"
+    folder.mkdir(parents=True, exist_ok=True)
+    server = OwnServer(StackFolder(folder), options.model)
+    texts = tuple(each.query for each in load_queries("tuning"))
+    try:
+        server.start()
+        report = run_soak(SoakOptions(folder, options.minutes, options.searchers, texts), server, console)
+    finally:
+        server.stop()
+    return 0 if report.passed else 1
 
 
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
@@ -315,6 +332,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_rpc_flags(rpc)
     search = add("search", _search, "load a node with the plugin: what each way of rewriting adds to plain searches")
     _add_search_flags(search)
+    soak = add("soak", _soak, "mixed load through the plugin for a long time: does anything grow or get lost?")
+    soak.add_argument("--minutes", type=_seconds, default=30.0, metavar="M", help="(default 30)")
+    soak.add_argument("--searchers", type=_positive, default=4, metavar="N", help="at the same time (default 4)")
+    soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser

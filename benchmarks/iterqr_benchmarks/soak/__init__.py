@@ -1,0 +1,1 @@
+"""A node with the plugin under mixed load for a long time: does anything grow?"""
