@@ -30,6 +30,7 @@ from iterqr_benchmarks.soak.run import SoakOptions, run_soak
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
+from iterqr_benchmarks.tuning.policies import PolicyOptions, run_policies
 from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,7 @@ examples:
   iterqr-bench up --http-port 9200        ... on a port of your choice
   iterqr-bench down                       stop them
   iterqr-bench tune --limit 60            which fusion weights are best on the tuning queries
+  iterqr-bench policies                   which policy harms least, on what `tune` recorded
   iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
   iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
   iterqr-bench engine-curve               our engine by concurrency and by prompt length
@@ -114,6 +116,12 @@ def _down(options: argparse.Namespace, console: Console) -> int:
 def _tune(options: argparse.Namespace, console: Console) -> int:
     tune = TuneOptions(options.folder / "tune", _stack(options), limit=options.limit, gathered=options.gathered)
     run_tuning(tune, console)
+    return 0
+
+
+def _policies(options: argparse.Namespace, console: Console) -> int:
+    gathered = options.gathered or options.folder / "tune" / "gathered.json"
+    run_policies(PolicyOptions(gathered, options.folder / "tune", options.seed), console)
     return 0
 
 
@@ -310,6 +318,9 @@ def _parser() -> argparse.ArgumentParser:
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
+    policies = add("policies", _policies, "measure policies and fusions on what `tune` recorded; starts nothing")
+    policies.add_argument("--gathered", type=_file, metavar="FILE", help="(default: what `tune` left in the folder)")
+    policies.add_argument("--seed", type=_count, default=SEED, metavar="N", help="of the intervals")
     engine = add("engine", _engine, "measure our engine beside other engines, in turns on the same prompts")
     _add_engine_flags(engine)
     engine.add_argument("--engines", type=_engines, default=ENGINES, metavar="LIST", help=f"of {', '.join(ENGINES)}")

@@ -10,6 +10,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from iterqr_proto.policy import PolicyError, read_policy
+
 
 class ManifestError(ValueError):
     """A manifest breaks its schema; the message names the field."""
@@ -28,6 +30,11 @@ def check_manifest(manifest: dict[str, Any]) -> None:
     for error in sorted(validator.iter_errors(manifest), key=lambda e: list(map(str, e.absolute_path))):
         where = ".".join(map(str, error.absolute_path)) or "manifest"
         raise ManifestError(f"{where}: {error.message}")
+    if manifest.get("policy") is not None:
+        try:
+            read_policy(manifest["policy"])
+        except PolicyError as error:
+            raise ManifestError(f"policy.{error}") from error
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+MAX_POLICY_CHARACTERS = 8_192
+"""Longest document that a reply may carry."""
 TOP = 10
 """How many first hits of a window features are read from."""
 

@@ -152,6 +152,8 @@ class RewriteConfig(_Section):
     engine.max_running."""
     template: str = ""
     """TOML file with instruction and examples; empty means the one for food delivery."""
+    policy: str = ""
+    """JSON file that says how callers weigh the rewrites (policy_v1), sent with replies; empty leaves it to them."""
 
 
 class CacheConfig(_Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -230,3 +232,19 @@ def test_a_bug_is_internal_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_last_query_of_the_prompt_is_the_users() -> None:
     assert last_query(render(load_template(), RewriteInput("pad tai", ("Pad Thai",))).text) == "pad tai"
+
+
+def test_a_configured_policy_comes_with_every_reply(tmp_path: Path) -> None:
+    policy = {"policy_version": 1, "policy_id": "careful", "min_confidence": 0.5}
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy, indent=2))
+    with (
+        running_server(overrides={"rewrite": {"policy": str(file)}}) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        rewritten = pb_grpc.QueryRewriteServiceStub(channel).RewriteQuery(pb.RewriteQueryRequest(query="pad tai"))
+    assert json.loads(rewritten.policy_json) == policy
+
+
+def test_a_server_without_a_policy_sends_none(stub: pb_grpc.QueryRewriteServiceStub) -> None:
+    assert stub.RewriteQuery(pb.RewriteQueryRequest(query="pad tai")).policy_json == ""

@@ -14,6 +14,10 @@ from support.opensearch_node import RunningNode
 
 ENDPOINT_SETTING = "plugins.iterqr.server.endpoints"
 STATS = "/_plugins/_iterqr/stats"
+EVEN: Mapping[str, Any] = {"policy_version": 1, "policy_id": "even"}
+"""A policy that gives every rewrite its whole weight."""
+WEIGHTS: Mapping[str, Any] = {"rewrite_weight": 0.5, "rank_constant": 60}
+"""Weights that `fusion_oracle` has too."""
 Body = Mapping[str, Any]
 Response = dict[str, Any]
 Hit = dict[str, Any]
@@ -85,10 +89,10 @@ def pipeline_body(
     return {
         "request_processors": [
             *before,
-            {"query_rewrite": {"budget_ms": 3000, **(request or {})}},
+            {"query_rewrite": {"budget_ms": 3000, "policy": EVEN, **(request or {})}},
             *after,
         ],
-        "response_processors": [{"rewrite_channel": dict(response or {})}],
+        "response_processors": [{"rewrite_channel": {**WEIGHTS, **(response or {})}}],
     }
 
 

@@ -17,7 +17,8 @@ from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.index import DISHES_INDEX, search_body
 from iterqr_benchmarks.queries import TailQuery
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.tuning.fusion import FusionSettings, WindowHit, fuse
+from iterqr_benchmarks.tuning.fusion import WindowHit
+from iterqr_benchmarks.tuning.replay import FusionRule, RecordedRewrite, replay
 
 LARGEST_WINDOW = 100
 
@@ -54,7 +55,7 @@ def gather(
     search: DemoSearch,
     queries: Sequence[TailQuery],
     catalog: Catalog,
-    running: FusionSettings,
+    running: FusionRule,
     on_query: Callable[[str], None],
 ) -> list[Gathered]:
     """Returns what each query gives.
@@ -77,7 +78,8 @@ def gather(
             for each in seen.rewriting.rewrites
         )
         shown = [hit.dish_id for hit in seen.channel_hits]
-        fused = fuse(original, [each.window for each in rewrites], running)[: len(shown)]
+        recorded = [RecordedRewrite(each.confidence, each.window) for each in rewrites]
+        fused = replay(running, query.query, original, recorded)[: len(shown)]
         gathered.append(
             Gathered(
                 query=query.query,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from iterqr_proto.policy import default_policy
 from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +30,7 @@ from iterqr_benchmarks.stack.state import StackFolder
 from iterqr_benchmarks.tuning.fusion import FusionSettings
 from iterqr_benchmarks.tuning.gather import Gathered, gather, load, save
 from iterqr_benchmarks.tuning.grid import GridPoint, choose, measure, settings_grid
+from iterqr_benchmarks.tuning.replay import FusionRule
 from iterqr_benchmarks.tuning.rewrites import rewrite_quality
 
 _ROWS_SHOWN = 12
@@ -78,6 +80,17 @@ def running_settings(stack: StackSettings) -> FusionSettings:
     return FusionSettings(channel.original_weight, channel.rewrite_weight, channel.rank_constant, channel.window_size)
 
 
+def _running_rule(stack: StackSettings) -> FusionRule:
+    settings = running_settings(stack)
+    return FusionRule(
+        default_policy(),
+        original_weight=settings.original_weight,
+        rewrite_weight=settings.rewrite_weight,
+        rank_constant=settings.rank_constant,
+        window_size=settings.window_size,
+    )
+
+
 def spread(queries: Sequence[TailQuery], limit: int) -> list[TailQuery]:
     """Returns `limit` queries at even distances, so that every kind has its share; all if `limit` is 0."""
     if not limit or limit >= len(queries):
@@ -105,7 +118,7 @@ def _gather(options: TuneOptions, console: Console) -> list[Gathered]:
                 def on_query(text: str) -> None:
                     progress.update(task, description=f"{text:<40.40}", advance=1)
 
-                return gather(client, search, queries, catalog, running_settings(options.stack), on_query)
+                return gather(client, search, queries, catalog, _running_rule(options.stack), on_query)
         finally:
             stop_stack(folder)
 

@@ -7,10 +7,12 @@ within the grace -> generations end -> engine closes.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
+from iterqr_proto.policy import MAX_POLICY_CHARACTERS, read_policy
 from iterqr_proto.rewrite_format import Template, TemplateError, load_template
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracerProvider
@@ -81,6 +83,7 @@ class Application:
                 metrics=self.metrics,
                 tracer=tracer,
                 log_queries=settings.telemetry.log_queries,
+                policy_json=read_policy_json(settings),
             ),
             checkpoint=CheckpointServicer(),
         )
@@ -159,3 +162,25 @@ def read_template(settings: Settings) -> Template:
         raise ConfigError(f"rewrite.template: {path}: {error.strerror or error}") from error
     except TemplateError as error:
         raise ConfigError(f"rewrite.template: {error}") from error
+
+
+def read_policy_json(settings: Settings) -> str:
+    """Reads the configured policy and returns it in one line; empty if there is none.
+
+    Raises:
+        ConfigError: it cannot be read, is not a policy, or is too long for a reply.
+    """
+    if not settings.rewrite.policy:
+        return ""
+    path = Path(settings.rewrite.policy)
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        read_policy(document)
+    except OSError as error:
+        raise ConfigError(f"rewrite.policy: {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"rewrite.policy: {path}: {error}") from error
+    line = json.dumps(document, separators=(",", ":"))
+    if len(line) > MAX_POLICY_CHARACTERS:
+        raise ConfigError(f"rewrite.policy: {path}: longer than {MAX_POLICY_CHARACTERS} characters")
+    return line

@@ -36,6 +36,7 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         metrics: Metrics,
         tracer: trace.Tracer,
         log_queries: bool,
+        policy_json: str,
     ) -> None:
         self._service = service
         self._scorer = scorer
@@ -45,6 +46,7 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         self._metrics = metrics
         self._tracer = tracer
         self._log_queries = log_queries
+        self._policy_json = policy_json
 
     async def RewriteQuery(  # noqa: N802 - the contract's name
         self, request: pb.RewriteQueryRequest, context: aio.ServicerContext[Any, Any]
@@ -69,7 +71,7 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         total_us = round((loop.time() - arrived) * 1e6)
         self._note(result, total_us)
         request_id = structlog.contextvars.get_contextvars()["request_id"]
-        return rewrite_reply(result, request_id=request_id, total_us=total_us)
+        return rewrite_reply(result, request_id=request_id, total_us=total_us, policy_json=self._policy_json)
 
     async def RewriteQueries(  # type: ignore[override]  # noqa: N802 - writes to the context, which the stub forgets
         self,

@@ -21,8 +21,10 @@ _SOURCES = {
 }
 
 
-def rewrite_reply(result: RewriteResult, *, request_id: str, total_us: int) -> pb.RewriteQueryResponse:
-    """Returns the message for a rewritten query."""
+def rewrite_reply(
+    result: RewriteResult, *, request_id: str, total_us: int, policy_json: str = ""
+) -> pb.RewriteQueryResponse:
+    """Returns the message for a rewritten query. `policy_json`: how callers weigh the rewrites."""
     output = result.output
     return pb.RewriteQueryResponse(
         request_id=request_id,
@@ -48,6 +50,7 @@ def rewrite_reply(result: RewriteResult, *, request_id: str, total_us: int) -> p
             generation_us=result.generation_us,
         ),
         token_usage=pb.TokenUsage(prompt_tokens=result.prompt_tokens, generated_tokens=result.generated_tokens),
+        policy_json=policy_json,
     )
 
 

@@ -114,5 +114,5 @@ def test_facts_name_mode_source_and_weights(plugin: PluginSearch) -> None:
     assert told["partial"] is False
     assert told["fusion"]["strategy"] == "rrf"
     assert told["fusion"]["original_weight"] == 1.0
-    assert told["policy"]["source"] == "default"
+    assert told["policy"]["source"] == "pipeline"
     assert set(told["rewrites"][0]) == {"rewrite_id", "text", "confidence", "retrieved", "weight", "overlap"}

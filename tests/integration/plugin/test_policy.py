@@ -6,7 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from iterqr_proto.policy import OriginalFeatures, RewriteFeatures, original_features, overlap, read_policy
+from iterqr_proto.policy import (
+    OriginalFeatures,
+    RewriteFeatures,
+    default_policy,
+    original_features,
+    overlap,
+    read_policy,
+)
 from support.dish_catalog import TYPO
 from support.fusion_oracle import channel_windows
 from support.plugin_search import (
@@ -40,8 +47,8 @@ def policy(**members: object) -> dict[str, Any]:
 
 
 def searched(plugin: PluginSearch, answer: Answer, pipeline_policy: dict[str, Any] | None = None) -> Response:
-    settings = {"policy": pipeline_policy} if pipeline_policy else {}
-    pipeline = plugin.create_pipeline(settings, {"rewrite_weight": 2.0})
+    # A policy of null is none: the checkpoint's, or the plugin's own.
+    pipeline = plugin.create_pipeline({"policy": pipeline_policy}, {"rewrite_weight": 2.0})
     with scripted_service(answer) as service, plugin.served_by(service.address):
         return plugin.search(BODY, pipeline=pipeline)
 
@@ -109,3 +116,13 @@ def test_a_reply_with_a_broken_policy_is_a_bad_reply(plugin: PluginSearch, docum
     response = searched(plugin, with_policy(document))
     assert outcome(response) == "bad_reply"
     assert_plain_hits(response, plugin.plain(BODY))
+
+
+def test_the_plugins_own_policy_is_the_packaged_one(plugin: PluginSearch) -> None:
+    told = facts(searched(plugin, answers(*TEXTS)))
+    assert (told["policy"]["policy_id"], told["policy"]["source"]) == (default_policy().policy_id, "default")
+    reading = default_policy()
+    original = OriginalFeatures(told["policy"]["hits"], told["policy"]["flatness"])
+    for position, rewrite in enumerate(told["rewrites"]):
+        features = RewriteFeatures(position, rewrite["confidence"], rewrite["overlap"])
+        assert rewrite["weight"] == pytest.approx(2.0 * reading.factor(original, features))

@@ -83,7 +83,7 @@ def test_documented_defaults_work(plugin: PluginSearch) -> None:
         "response_processors": [{"rewrite_channel": {}}],
     }
     plugin.client.transport.perform_request("PUT", f"/_search/pipeline/{name}", body=body)
-    assert outcome(plugin.search({"query": match(TYPO)}, pipeline=name)) in ("fused", "timeout")
+    assert outcome(plugin.search({"query": match(TYPO)}, pipeline=name)) in ("fused", "original_suffices", "timeout")
 
 
 @pytest.mark.parametrize("endpoint", ["nowhere", "host:0", "host:65536", ":50051", "http://host:1", "a b:1", "a:1,a:1"])

@@ -14,7 +14,7 @@ from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from opensearchpy import OpenSearch
 from support.attribution.case import Case, Change, Document, Put, Tag, channel_name, identifier_of, index_of
 from support.attribution.grading import Answer, Grade, grade
-from support.plugin_search import Hit, eventually, hits, set_endpoint
+from support.plugin_search import EVEN, Hit, eventually, hits, set_endpoint
 from support.scripted_service import reply, scripted_service
 
 SETTINGS: Mapping[str, Any] = {
@@ -209,7 +209,12 @@ class CaseRunner:
         return Tag(page, self._document(hit), name, channel["rank"], channel["score"])
 
     def _pipeline(self, case: Case) -> str:
-        request = {"budget_ms": BUDGET_MS, "window_size": case.window_size, "max_rewrites": case.max_rewrites}
+        request = {
+            "budget_ms": BUDGET_MS,
+            "window_size": case.window_size,
+            "max_rewrites": case.max_rewrites,
+            "policy": dict(EVEN),
+        }
         response = {
             "original_weight": case.weights.original,
             "rewrite_weight": case.weights.rewrite,

@@ -38,6 +38,8 @@ def test_round_trip(tmp_path: Path) -> None:
         ({"artifacts": []}, "artifacts"),
         ({"artifacts": [{"kind": "pickle", "files": MANIFEST["artifacts"][0]["files"]}]}, r"artifacts\.0\.kind"),
         ({"surprise": 1}, "surprise"),
+        ({"policy": "strict"}, "policy"),
+        ({"policy": {"policy_version": 1, "policy_id": "x", "strength_factor": [[0, 0], [1, 1]]}}, "strength_factor"),
     ],
 )
 def test_broken_manifest_is_refused_by_name(tmp_path: Path, change: dict[str, Any], field: str) -> None:
@@ -61,3 +63,8 @@ def test_not_a_manifest(tmp_path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(ManifestError):
         read_manifest(path)
+
+
+def test_a_manifest_may_carry_a_policy() -> None:
+    check_manifest(MANIFEST | {"policy": {"policy_version": 1, "policy_id": "it3"}})
+    check_manifest(MANIFEST | {"policy": None})

@@ -44,9 +44,11 @@ public final class TeamDraft {
     List<FusedHit> list = new ArrayList<>(places.size());
     int round = 0;
     while (list.size() < places.size()) {
+      boolean originalHasNext = original.skip(taken);
+      boolean rewritesHaveNext = rewrites.skip(taken);
       boolean originalPicks;
-      if (!original.hasNext(taken) || !rewrites.hasNext(taken)) {
-        originalPicks = original.hasNext(taken);
+      if (!originalHasNext || !rewritesHaveNext) {
+        originalPicks = originalHasNext;
       } else if (original.picked == rewrites.picked) {
         originalPicks = coin(plan.seed(), round++);
       } else {
@@ -125,7 +127,8 @@ public final class TeamDraft {
       this.list = list;
     }
 
-    boolean hasNext(Set<HitKey> taken) {
+    /** Goes on to the best that is not taken; returns whether there is one. */
+    boolean skip(Set<HitKey> taken) {
       while (next < list.size() && taken.contains(list.get(next))) {
         next++;
       }

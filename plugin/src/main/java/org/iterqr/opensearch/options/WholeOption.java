@@ -12,7 +12,7 @@ public enum WholeOption {
   /** Most rewrites asked for. */
   MAX_REWRITES("max_rewrites", 3, 1, RewriteLimits.REWRITES),
   /** Added to every rank in reciprocal rank fusion. */
-  RANK_CONSTANT("rank_constant", 60, 1, 10_000),
+  RANK_CONSTANT("rank_constant", 5, 1, 10_000),
   /** Strategy append adds to fewer hits than this. */
   APPEND_BELOW("append_below", 10, 1, 1_000);
 

@@ -23,7 +23,7 @@ final class FusionConfig {
             .choice("fusion", FusionStrategy::of, FusionStrategy.names())
             .orElse(FusionStrategy.RRF),
         settings.number("original_weight", 1.0, FusionPlan.MAX_WEIGHT),
-        settings.number("rewrite_weight", 0.5, FusionPlan.MAX_WEIGHT),
+        settings.number("rewrite_weight", 0.3, FusionPlan.MAX_WEIGHT),
         settings.whole(WholeOption.RANK_CONSTANT),
         settings.whole(WholeOption.APPEND_BELOW));
   }

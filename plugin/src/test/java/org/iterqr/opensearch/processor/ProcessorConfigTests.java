@@ -33,8 +33,7 @@ class ProcessorConfigTests {
         new SearchOptions(Mode.FUSE, 300, 50, 3, "", "", Optional.empty(), Optional.empty()),
         RewriteConfig.read(null, config()));
     assertEquals(
-        new FusionSettings(FusionStrategy.RRF, 1.0, 0.5, 60, 10),
-        FusionConfig.read(null, config()));
+        new FusionSettings(FusionStrategy.RRF, 1.0, 0.3, 5, 10), FusionConfig.read(null, config()));
   }
 
   @Test
