@@ -12,9 +12,12 @@ CACHED = "cached rewrites"
 FEWER_REWRITES = 2
 
 PIPELINES: dict[str, dict[str, Any]] = {
-    FUSE: {"request_processors": [{"query_rewrite": {}}], "response_processors": [{"rewrite_channel": {}}]},
+    FUSE: {
+        "request_processors": [{"query_rewrite": {"policy": {"policy_version": 1, "policy_id": "even"}}}],
+        "response_processors": [{"rewrite_channel": {}}],
+    },
 }
-"""With the plugin's own defaults."""
+"""With the plugin's own defaults, but for its policy: every search is to be fused, which costs most."""
 
 _DOWN = ("unavailable", "breaker_open")
 _NO_NODE_CACHE = {"plugins.iterqr.client.cache.enabled": "false"}

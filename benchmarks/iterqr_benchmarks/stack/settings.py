@@ -14,7 +14,7 @@ SEED = 20_260_101
 class ChannelSettings:
     """The search pipeline: budget in ms, window in hits, weights of the reciprocal rank fusion.
 
-    The defaults are the plugin's own but for the budget, chosen on the 200 tuning queries (DECISIONS record 24).
+    The defaults are the plugin's own but for the budget, chosen on the 200 tuning queries (DECISIONS record 26).
     """
 
     budget_ms: int = 3_000

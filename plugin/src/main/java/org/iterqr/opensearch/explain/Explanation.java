@@ -67,6 +67,7 @@ final class Explanation {
         "weight",
         switch (window.channel()) {
           case Channel.Original ignored -> plan.original();
+          case Channel.Clause ignored -> 0.0;
           case Channel.Rewritten(var rewrite) -> plan.rewrites().getOrDefault(rewrite.id(), 0.0);
         });
     members.put("timed_out", window.timedOut());
@@ -177,6 +178,7 @@ final class Explanation {
     Map<String, Object> members = new LinkedHashMap<>();
     switch (channel) {
       case Channel.Original ignored -> members.put("name", "original");
+      case Channel.Clause(String name) -> members.put("name", "original/" + name);
       case Channel.Rewritten(var rewrite) -> {
         members.put("name", "rewrite");
         members.put("rewrite_id", rewrite.id());

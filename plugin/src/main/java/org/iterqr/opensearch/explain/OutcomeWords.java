@@ -13,6 +13,7 @@ final class OutcomeWords {
   static String of(Outcome outcome) {
     return switch (outcome) {
       case FUSED -> "The page is cut from the fused list below.";
+      case EXPANDED -> "Expanded: the rewrites are part of the search's own query.";
       case SHADOW -> "Shadow: rewrites were searched and logged, the page is the original's.";
       case DISABLED -> "Switched off, by the pipeline or the request.";
       case SKIPPED_POLICY -> "The policy does not rewrite queries of this length.";

@@ -17,9 +17,13 @@ public record FusedHit(HitKey key, double score, List<ChannelRank> channels, Tea
   }
 
   /**
-   * @return its best rank in any channel
+   * @return its best rank in the original's window or a rewrite's
    */
   int bestRank() {
-    return channels.stream().mapToInt(ChannelRank::rank).min().orElseThrow();
+    return channels.stream()
+        .filter(place -> !(place.channel() instanceof Channel.Clause))
+        .mapToInt(ChannelRank::rank)
+        .min()
+        .orElseThrow();
   }
 }

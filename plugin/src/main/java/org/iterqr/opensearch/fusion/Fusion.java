@@ -29,15 +29,16 @@ public final class Fusion {
   public static boolean originalSuffices(List<Window> windows, FusionPlan plan) {
     Window original = windows.getFirst();
     return windows.stream()
-            .noneMatch(window -> window != original && plan.takesPart(window.channel()))
+            .map(Window::channel)
+            .noneMatch(channel -> channel instanceof Channel.Rewritten && plan.takesPart(channel))
         || (plan.strategy() == FusionStrategy.APPEND
             && original.hits().size() >= plan.appendBelow());
   }
 
   /**
-   * @param windows the original's first, then the rewrites' in their order
+   * @param windows the original's first, then its named clauses', then the rewrites' in their order
    * @param plan how; windows of rewrites that take no part are left out
-   * @return every document of the windows, best first
+   * @return every document of the original's and the rewrites' windows, best first
    */
   public static List<FusedHit> fuse(List<Window> windows, FusionPlan plan) {
     Map<HitKey, List<ChannelRank>> places = new LinkedHashMap<>();
@@ -53,11 +54,16 @@ public final class Fusion {
             .add(new ChannelRank(window.channel(), rank, hit.score(), 0));
       }
     }
+    places.values().removeIf(Fusion::isOfClausesOnly);
     return switch (plan.strategy()) {
       case RRF -> byReciprocalRank(places, plan);
       case APPEND -> appended(places, plan);
       case INTERLEAVE -> TeamDraft.interleave(places, plan);
     };
+  }
+
+  private static boolean isOfClausesOnly(List<ChannelRank> channels) {
+    return channels.stream().allMatch(place -> place.channel() instanceof Channel.Clause);
   }
 
   /** Cormack, Clarke and Büttcher, SIGIR 2009, with weights. */

@@ -36,6 +36,7 @@ public record FusionPlan(
   private double weight(Channel channel) {
     return switch (channel) {
       case Channel.Original ignored -> original;
+      case Channel.Clause ignored -> 0;
       case Channel.Rewritten(var rewrite) -> rewrites.get(rewrite.id());
     };
   }

@@ -114,7 +114,11 @@ public final class TeamDraft {
   }
 
   private static Team teamOf(ChannelRank place) {
-    return place.channel() instanceof Channel.Original ? Team.ORIGINAL : Team.REWRITES;
+    return switch (place.channel()) {
+      case Channel.Original ignored -> Team.ORIGINAL;
+      case Channel.Clause ignored -> Team.NONE;
+      case Channel.Rewritten ignored -> Team.REWRITES;
+    };
   }
 
   /** One side's list, and how many of it were picked. */

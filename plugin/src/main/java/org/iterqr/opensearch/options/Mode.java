@@ -9,6 +9,8 @@ import java.util.Optional;
 public enum Mode {
   /** They are searched beside it and fused into its response. */
   FUSE,
+  /** They are waited for and put into its own query. */
+  EXPAND,
   /** They are searched beside it and reported to observers; the response stays the plain one. */
   SHADOW,
   /** Nothing; no rewrite is asked for. */

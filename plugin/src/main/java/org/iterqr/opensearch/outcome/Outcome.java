@@ -4,11 +4,13 @@ import java.util.Locale;
 
 /**
  * How the rewrite channel of one search ended. Every search has exactly one. On all but {@link
- * #FUSED} the hits are those of the plain search, in its order.
+ * #FUSED} and {@link #EXPANDED} the hits are those of the plain search, in its order.
  */
 public enum Outcome {
   /** The response's hits are the fused windows of the original and the rewrites. */
   FUSED,
+  /** Expand: the rewrites are part of the search's own query. */
+  EXPANDED,
   /** Shadow: the windows are fused for observers; the response is the plain one. */
   SHADOW,
   /** Switched off, by the pipeline or the request. */

@@ -142,6 +142,35 @@ final class Answer {
   }
 
   /**
+   * Sends the response of a search whose query was to be expanded.
+   *
+   * @param expansion how that ended
+   */
+  void sendExpanded(Expansion.Result expansion) {
+    if (expansion.outcome() != Outcome.EXPANDED) {
+      sendPlain(expansion.outcome());
+      return;
+    }
+    if (!claim()) {
+      return;
+    }
+    SearchSummary summary;
+    SearchResponse response;
+    try {
+      FusionPlan pinned = FusionDecision.expanded(run.plan(), settings, expansion.weights());
+      summary = summary(Outcome.EXPANDED, Optional.empty(), pageToken(pinned), List.of());
+      response = TaggedResponse.expanded(plain, run.reply().rewrites(), tookMs(), summary);
+    } catch (Throwable e) {
+      Faults.report(logger, "the response is sent without tags", e);
+      observe(summary(Outcome.ERROR, Optional.empty(), "", List.of()), plain, Optional.empty());
+      listener.onResponse(plain);
+      return;
+    }
+    observe(summary, response, Optional.empty());
+    listener.onResponse(response);
+  }
+
+  /**
    * Makes the plain response of a shadowed search, to be sent at once; it is observed later.
    *
    * @return the response; the plain one untouched, if it cannot be tagged

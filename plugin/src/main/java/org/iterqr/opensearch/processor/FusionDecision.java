@@ -10,6 +10,7 @@ import org.iterqr.opensearch.fusion.FusionPlan;
 import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.fusion.TeamDraft;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.policy.Policy;
 import org.iterqr.opensearch.policy.PolicyDecision;
@@ -36,29 +37,42 @@ final class FusionDecision {
       FusionPlan pinned = search.pinned().get().fusion();
       return Optional.of(new FusionFacts(pinned, windows, Optional.empty()));
     }
-    Policy policy;
-    PolicyDecision.Source source;
-    if (search.options().policy().isPresent()) {
-      policy = search.options().policy().get();
-      source = PolicyDecision.Source.PIPELINE;
-    } else if (reply.policyJson().isEmpty()) {
-      policy = PolicyReader.byDefault();
-      source = PolicyDecision.Source.DEFAULT;
-    } else {
-      try {
-        policy = PolicyReader.parse(reply.policyJson());
-      } catch (IllegalArgumentException e) {
-        return Optional.empty();
-      }
-      source = PolicyDecision.Source.CHECKPOINT;
+    Optional<InForce> inForce = policyOf(search.options(), reply);
+    if (inForce.isEmpty()) {
+      return Optional.empty();
     }
     int characters = RewriteLimits.length(search.query());
     PolicyDecision decision =
-        PolicyDecision.decide(policy, source, characters, reply.rewrites(), windows);
+        PolicyDecision.decide(
+            inForce.get().policy(), inForce.get().source(), characters, reply.rewrites(), windows);
     Map<String, Double> weights = new HashMap<>();
     decision.factors().forEach((id, factor) -> weights.put(id, factor * settings.rewrite()));
     return Optional.of(
         new FusionFacts(plan(search, settings, weights), windows, Optional.of(decision)));
+  }
+
+  /** A policy and whose it is. */
+  record InForce(Policy policy, PolicyDecision.Source source) {}
+
+  /**
+   * @param options of the search
+   * @param reply the rewrites
+   * @return the pipeline's policy, else the checkpoint's, else the plugin's own; empty if the
+   *     checkpoint's is none
+   */
+  static Optional<InForce> policyOf(SearchOptions options, RewriteReply reply) {
+    if (options.policy().isPresent()) {
+      return options.policy().map(own -> new InForce(own, PolicyDecision.Source.PIPELINE));
+    }
+    if (reply.policyJson().isEmpty()) {
+      return Optional.of(new InForce(PolicyReader.byDefault(), PolicyDecision.Source.DEFAULT));
+    }
+    try {
+      Policy checkpoints = PolicyReader.parse(reply.policyJson());
+      return Optional.of(new InForce(checkpoints, PolicyDecision.Source.CHECKPOINT));
+    } catch (IllegalArgumentException e) {
+      return Optional.empty();
+    }
   }
 
   /**
@@ -68,6 +82,17 @@ final class FusionDecision {
    */
   static FusionPlan originalAlone(ChannelRun.Plan search, FusionSettings settings) {
     return search.pinned().map(PageToken::fusion).orElseGet(() -> plan(search, settings, Map.of()));
+  }
+
+  /**
+   * @param search what the request processor found out
+   * @param settings of the pipeline
+   * @param weights of the rewrites in the expanded query
+   * @return a plan that pins them for later pages
+   */
+  static FusionPlan expanded(
+      ChannelRun.Plan search, FusionSettings settings, Map<String, Double> weights) {
+    return plan(search, settings, weights);
   }
 
   private static FusionPlan plan(

@@ -26,9 +26,11 @@ import org.iterqr.opensearch.query.SearchSource;
 import org.iterqr.opensearch.query.UserText;
 import org.iterqr.opensearch.response.RequestExt;
 import org.iterqr.opensearch.search.Budget;
+import org.iterqr.opensearch.search.ChannelResult;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.opensearch.action.search.SearchRequest;
+import org.opensearch.action.support.ContextPreservingActionListener;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.search.pipeline.AbstractProcessor;
@@ -38,13 +40,17 @@ import org.opensearch.search.pipeline.SearchRequestProcessor;
 import org.opensearch.tasks.Task;
 
 /**
- * Starts the rewriting of the user's text and lets the search go on at once, unchanged. Never
- * waits, never fails a search.
+ * Starts the rewriting of the user's text and lets the search go on at once, unchanged; in mode
+ * expand it goes on when the rewrites are in its query or the budget ends. Never holds a thread,
+ * never fails a search.
  */
 public final class QueryRewriteProcessor extends AbstractProcessor
     implements SearchRequestProcessor {
   /** Name of the processor in pipelines. */
   public static final String TYPE = "query_rewrite";
+
+  /** Where it leaves how an expansion ended. */
+  static final String EXPANSION = "iterqr.expansion";
 
   private static final Logger logger = LogManager.getLogger(QueryRewriteProcessor.class);
 
@@ -99,8 +105,45 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       run = ended(options, identity, budget, "", Outcome.ERROR);
     }
     context.setAttribute(ChannelRun.ATTRIBUTE, run);
-    run.handedOn();
-    listener.onResponse(request);
+    if (options.mode() == Mode.EXPAND && !run.wasPassedThrough()) {
+      expandThenGoOn(request, context, run, listener);
+    } else {
+      run.handedOn();
+      listener.onResponse(request);
+    }
+  }
+
+  /** The search waits for the rewrites, within the budget, without holding a thread. */
+  private void expandThenGoOn(
+      SearchRequest request,
+      PipelineProcessingContext context,
+      ChannelRun run,
+      ActionListener<SearchRequest> listener) {
+    ActionListener<ChannelResult> onResult =
+        ActionListener.wrap(
+            result -> {
+              context.setAttribute(EXPANSION, expanded(request, run, result));
+              run.handedOn();
+              listener.onResponse(request);
+            },
+            listener::onFailure);
+    run.result(
+        ContextPreservingActionListener.wrapPreservingContext(
+            onResult, services.get().threadPool().getThreadContext()));
+  }
+
+  private Expansion.Result expanded(SearchRequest request, ChannelRun run, ChannelResult result) {
+    try {
+      return switch (result) {
+        case ChannelResult.NotFused(Outcome outcome) -> Expansion.Result.not(outcome);
+        case ChannelResult.Rewritten(RewriteReply reply) ->
+            Expansion.expand(run.plan(), reply, request, services.get().registry());
+        case ChannelResult.Retrieved ignored -> Expansion.Result.not(Outcome.ERROR);
+      };
+    } catch (Throwable e) {
+      Faults.report(logger, "the search goes on without rewriting", e);
+      return Expansion.Result.not(Outcome.ERROR);
+    }
   }
 
   private ChannelRun start(
@@ -113,7 +156,10 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     if (options.mode() == Mode.OFF) {
       return ended(options, identity, budget, "", Outcome.DISABLED);
     }
-    Optional<Outcome> skip = Eligibility.skipReason(request, options.windowSize());
+    Optional<Outcome> skip =
+        options.mode() == Mode.EXPAND
+            ? Eligibility.expandSkipReason(request)
+            : Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
       return ended(options, identity, budget, "", skip.get());
     }
@@ -135,7 +181,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     String digest = digest(request, source);
     Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
-    if (pinned.isEmpty() && Eligibility.from(request.source()) > 0) {
+    if (pinned.isEmpty() && Eligibility.isLaterPage(request.source())) {
       return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
     }
     if (options.policy().isPresent() && !options.policy().get().rewrites(characters)) {

@@ -68,6 +68,7 @@ final class ResponseFusion {
             result -> {
               switch (result) {
                 case ChannelResult.NotFused(Outcome outcome) -> answer.sendPlain(outcome);
+                case ChannelResult.Rewritten ignored -> answer.sendPlain(Outcome.ERROR);
                 case ChannelResult.Retrieved retrieved -> fuse(retrieved);
               }
             });

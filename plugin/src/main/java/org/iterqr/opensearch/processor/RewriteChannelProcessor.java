@@ -62,7 +62,12 @@ public final class RewriteChannelProcessor extends AbstractProcessor
     ChannelRun run = attribute instanceof ChannelRun channelRun ? channelRun : null;
     Answer answer = new Answer(run, settings, observer, request, response, listener);
     ThreadPool threadPool = services.get().threadPool();
-    if (run != null && run.plan().options().mode() == Mode.SHADOW && !run.wasPassedThrough()) {
+    if (context.getAttribute(QueryRewriteProcessor.EXPANSION)
+        instanceof Expansion.Result expansion) {
+      answer.sendExpanded(expansion);
+    } else if (run != null
+        && run.plan().options().mode() == Mode.SHADOW
+        && !run.wasPassedThrough()) {
       new ShadowObservation(answer, threadPool).start();
     } else {
       new ResponseFusion(answer, threadPool).start();

@@ -78,6 +78,7 @@ final class ShadowObservation {
                       (ChannelResult result) -> {
                         switch (result) {
                           case ChannelResult.NotFused(Outcome outcome) -> end(outcome);
+                          case ChannelResult.Rewritten ignored -> end(Outcome.ERROR);
                           case ChannelResult.Retrieved retrieved -> fuse(retrieved);
                         }
                       }),

@@ -23,6 +23,32 @@ public final class Eligibility {
     return Optional.ofNullable(reason(request, windowSize));
   }
 
+  /**
+   * @param request any search
+   * @return why its query is not expanded, or empty if it is: sorted, collapsed and deep pages are
+   */
+  public static Optional<Outcome> expandSkipReason(SearchRequest request) {
+    SearchSourceBuilder source = request.source();
+    if (request.scroll() != null) {
+      return Optional.of(Outcome.SKIPPED_SCROLL);
+    }
+    if (request.isSuggestOnly()) {
+      return Optional.of(Outcome.SKIPPED_SUGGEST_ONLY);
+    }
+    if (source == null || source.query() == null) {
+      return Optional.of(Outcome.SKIPPED_NO_TEXT);
+    }
+    return source.minScore() == null ? Optional.empty() : Optional.of(Outcome.SKIPPED_MIN_SCORE);
+  }
+
+  /**
+   * @param source of a search
+   * @return whether it asks for a page after the first
+   */
+  public static boolean isLaterPage(SearchSourceBuilder source) {
+    return from(source) > 0 || source.searchAfter() != null;
+  }
+
   private static Outcome reason(SearchRequest request, int windowSize) {
     SearchSourceBuilder source = request.source();
     if (request.scroll() != null) {

@@ -14,7 +14,7 @@ import java.util.function.Consumer;
  * normalization, which the windows' searches do not run.
  */
 final class QueryTree {
-  private static final Set<String> VECTOR_CLAUSES = Set.of("knn", "neural", "neural_sparse");
+  static final Set<String> VECTOR_CLAUSES = Set.of("knn", "neural", "neural_sparse");
 
   /** Query types with one scoring child, and its name. */
   private static final Map<String, String> WRAPPERS =
@@ -27,13 +27,13 @@ final class QueryTree {
           "has_child", "query",
           "has_parent", "query");
 
-  /** Replaces the text of a clause. */
+  /** Replaces a text clause. */
   interface TextReplacer {
     /**
      * @param type query type of a text clause
      * @param body of the clause
      * @param text it searches for
-     * @return the new body
+     * @return the new clause, its type included
      */
     Map<String, Object> replace(String type, Map<String, Object> body, String text);
   }
@@ -70,6 +70,12 @@ final class QueryTree {
       if (VECTOR_CLAUSES.contains(type)) {
         continue;
       }
+      TextClause text = TextClause.of(type, clause.getValue());
+      if (text != null) {
+        copy.putAll(
+            replacer.replace(type, Json.object((Map<?, ?>) clause.getValue()), text.text()));
+        continue;
+      }
       Object body = rewriteBody(type, clause.getValue(), replacer);
       if (body != null) {
         copy.put(type, body);
@@ -78,7 +84,7 @@ final class QueryTree {
     return copy.isEmpty() && !query.isEmpty() ? null : copy;
   }
 
-  private static List<?> scoringChildren(String type, Map<?, ?> body) {
+  static List<?> scoringChildren(String type, Map<?, ?> body) {
     return switch (type) {
       case "bool" -> {
         List<Object> children = new ArrayList<>(Json.list(body.get("must")));
@@ -95,10 +101,6 @@ final class QueryTree {
       return body;
     }
     Map<String, Object> object = Json.object(map);
-    TextClause text = TextClause.of(type, body);
-    if (text != null) {
-      return replacer.replace(type, object, text.text());
-    }
     return switch (type) {
       case "bool" -> rewriteBool(object, replacer);
       case "dis_max" -> rewriteList(object, "queries", replacer) ? object : null;

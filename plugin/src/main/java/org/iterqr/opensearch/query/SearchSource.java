@@ -57,7 +57,8 @@ public final class SearchSource {
           "profile",
           "ext",
           "search_pipeline",
-          "verbose_pipeline");
+          "verbose_pipeline",
+          "search_after");
 
   private static final Set<String> PARENT_QUERIES = Set.of("nested", "has_child", "has_parent");
 
@@ -121,6 +122,45 @@ public final class SearchSource {
         window.put("rescore", rewriteRescorers(window.get("rescore"), text, rewrite));
       }
     }
+    return Optional.of(bare(window, size));
+  }
+
+  /**
+   * The query of mode expand: what the original or any rewrite matches, under the same filters.
+   *
+   * @param text what a rewrite replaces
+   * @param rewrites texts by the name of the clause, with their weights
+   * @return empty if no rewrite leaves anything to search for
+   */
+  public Optional<Map<String, Object>> expanded(UserText text, List<ExpandedQuery.Part> rewrites) {
+    return ExpandedQuery.of(
+        query(),
+        rewrites,
+        part -> text.requireAll(query(), part.text()).map(SearchSource::anonymous));
+  }
+
+  /**
+   * @return the vector clauses of the query that the user has named
+   */
+  public List<NamedClause> namedClauses() {
+    return NamedClause.find(query());
+  }
+
+  /**
+   * The source of the bare-window search of one clause by itself.
+   *
+   * @param clause of this query
+   * @param size of the window
+   * @return the source
+   */
+  public Map<String, Object> window(NamedClause clause, int size) {
+    Map<String, Object> window = retrieval();
+    window.put("query", clause.query());
+    window.remove("rescore");
+    return bare(window, size);
+  }
+
+  private Map<String, Object> bare(Map<String, Object> window, int size) {
     if (has(Set.of("inner_hits"), source.get("query"))) {
       window.put("query", withoutInnerHits(window.get("query")));
     }
@@ -129,7 +169,7 @@ public final class SearchSource {
     window.put("stored_fields", "_none_");
     window.put("_source", false);
     window.put("seq_no_primary_term", true);
-    return Optional.of(window);
+    return window;
   }
 
   /**
@@ -275,6 +315,26 @@ public final class SearchSource {
       }
     }
     return false;
+  }
+
+  /** A copy beside the original must not take its clauses' and inner hits' names. */
+  private static Map<String, Object> anonymous(Map<String, Object> query) {
+    Map<String, Object> bare = Json.object((Map<?, ?>) withoutInnerHits(query));
+    bare.replaceAll((key, member) -> withoutNames(member));
+    return bare;
+  }
+
+  private static Object withoutNames(Object value) {
+    if (value instanceof List<?> list) {
+      return list.stream().map(SearchSource::withoutNames).toList();
+    }
+    if (!(value instanceof Map<?, ?> map)) {
+      return value;
+    }
+    Map<String, Object> copy = Json.object(map);
+    copy.remove("_name");
+    copy.replaceAll((key, member) -> withoutNames(member));
+    return copy;
   }
 
   private static Object withoutInnerHits(Object value) {

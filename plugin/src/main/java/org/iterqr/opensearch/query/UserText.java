@@ -53,9 +53,27 @@ public record UserText(String text, String replaced) {
         QueryTree.rewrite(
             query,
             (type, body, text) ->
+                Map.of(
+                    type,
+                    normalized(text).equals(replaced)
+                        ? TextClause.withText(type, body, rewrite)
+                        : body)));
+  }
+
+  /**
+   * @param query in map form, unchanged
+   * @param rewrite data, whatever it contains
+   * @return a copy that matches documents with every word of the rewrite, as it is spelt, and that
+   *     no field's type can make fail; empty if nothing is left to search for
+   */
+  public Optional<Map<String, Object>> requireAll(Map<?, ?> query, String rewrite) {
+    return Optional.ofNullable(
+        QueryTree.rewrite(
+            query,
+            (type, body, text) ->
                 normalized(text).equals(replaced)
-                    ? TextClause.withText(type, body, rewrite)
-                    : body));
+                    ? StrictClause.of(type, body, rewrite)
+                    : Map.of(type, body)));
   }
 
   private static Optional<String> single(Set<String> texts) {

@@ -4,11 +4,13 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.Team;
+import org.iterqr.opensearch.query.ExpandedQuery;
 import org.opensearch.common.document.DocumentField;
 import org.opensearch.search.SearchHit;
 
@@ -68,6 +70,33 @@ public final class ChannelTags {
   }
 
   /**
+   * Makes the tags of a hit of an expanded query. They say what the hit matches, which is less than
+   * having been retrieved: no order can be credited by them.
+   *
+   * @param hit with the names of the clauses it matches
+   * @param rewrites that may be in the query
+   * @return its tags, the original's first
+   */
+  static DocumentField ofMatched(SearchHit hit, List<Rewrite> rewrites) {
+    Set<String> names = hit.getMatchedQueriesAndScores().keySet();
+    List<Object> tags = new ArrayList<>();
+    if (names.contains(ExpandedQuery.ORIGINAL)) {
+      tags.add(Map.of("name", "matched", "channel", "original"));
+    }
+    for (Rewrite rewrite : rewrites) {
+      if (names.contains(ExpandedQuery.nameOf(rewrite.id()))) {
+        Map<String, Object> tag = new LinkedHashMap<>();
+        tag.put("name", "matched");
+        tag.put("channel", "rewrite");
+        tag.put("rewrite_id", rewrite.id());
+        tag.put("text", rewrite.text());
+        tags.add(tag);
+      }
+    }
+    return new DocumentField(FIELD, tags);
+  }
+
+  /**
    * Writes tags on hits beside the user's own fields: on all of them or, if one refuses, on none.
    *
    * @param hits to be tagged
@@ -91,6 +120,7 @@ public final class ChannelTags {
     Map<String, Object> tag = new LinkedHashMap<>();
     switch (channel.channel()) {
       case Channel.Original ignored -> tag.put("name", "original");
+      case Channel.Clause(String name) -> tag.put("name", "original/" + name);
       case Channel.Rewritten(Rewrite rewrite) -> {
         tag.put("name", "rewrite");
         tag.put("rewrite_id", rewrite.id());

@@ -29,6 +29,15 @@ public record FusionFacts(FusionPlan plan, List<Window> windows, Optional<Policy
     map.put("rank_constant", plan.rankConstant());
     map.put("append_below", plan.appendBelow());
     map.put("seed", Long.toHexString(plan.seed()));
+    Map<String, Object> clauses = new LinkedHashMap<>();
+    for (Window window : windows) {
+      if (window.channel() instanceof Channel.Clause(String name)) {
+        clauses.put("original/" + name, window.hits().size());
+      }
+    }
+    if (!clauses.isEmpty()) {
+      map.put("sub_channels", clauses);
+    }
     return map;
   }
 

@@ -1,9 +1,13 @@
 package org.iterqr.opensearch.response;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.fusion.FusedPage;
+import org.iterqr.opensearch.query.ExpandedQuery;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.search.SearchResponseSections;
 import org.opensearch.common.document.DocumentField;
@@ -68,6 +72,28 @@ public final class TaggedResponse {
         from < 0 ? List.of() : ChannelTags.ofPlain(hits, from, summary.windowSize());
     SearchResponse response = rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
     ChannelTags.write(hits, tags);
+    return response;
+  }
+
+  /**
+   * @param plain the expanded search's response
+   * @param rewrites that may be in its query
+   * @param tookMs of the whole
+   * @param summary for the ext section
+   * @return the response, its hits tagged with what they match; our clauses' names are taken off
+   */
+  public static SearchResponse expanded(
+      SearchResponse plain, List<Rewrite> rewrites, long tookMs, SearchSummary summary) {
+    SearchHit[] hits = plain.getHits().getHits();
+    List<DocumentField> tags =
+        Arrays.stream(hits).map(hit -> ChannelTags.ofMatched(hit, rewrites)).toList();
+    SearchResponse response = rebuild(plain, plain.getHits(), plain.isTimedOut(), tookMs, summary);
+    ChannelTags.write(hits, tags);
+    for (SearchHit hit : hits) {
+      Map<String, Float> named = new LinkedHashMap<>(hit.getMatchedQueriesAndScores());
+      named.keySet().removeIf(ExpandedQuery::isOurs);
+      hit.matchedQueriesWithScores(named);
+    }
     return response;
   }
 

@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.search;
 
 import java.util.List;
+import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.query.SearchSource;
@@ -18,6 +19,13 @@ public sealed interface ChannelResult {
    */
   record Retrieved(ChildSearches searches, SearchSource source, UserText text, List<Window> windows)
       implements ChannelResult {}
+
+  /**
+   * Mode expand: rewrites for the search's own query.
+   *
+   * @param reply at least one rewrite
+   */
+  record Rewritten(RewriteReply reply) implements ChannelResult {}
 
   /**
    * Nothing to fuse.

@@ -11,6 +11,7 @@ import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -196,6 +197,8 @@ public final class ChannelRun {
     }
     if (rewrites.rewrites().isEmpty()) {
       end(Outcome.NO_REWRITES);
+    } else if (plan.options().mode() == Mode.EXPAND) {
+      end(new ChannelResult.Rewritten(rewrites));
     } else if (search != null) {
       launch(search, rewrites);
     }

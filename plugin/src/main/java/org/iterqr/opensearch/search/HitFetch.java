@@ -191,6 +191,7 @@ public final class HitFetch {
     return first.channel() instanceof Channel.Original
         ? first.channel()
         : hit.channels().stream()
+            .filter(place -> place.channel() instanceof Channel.Rewritten)
             .min(Comparator.comparingInt(ChannelRank::rank))
             .orElseThrow()
             .channel();

@@ -11,6 +11,7 @@ import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.fusion.WindowHit;
+import org.iterqr.opensearch.query.NamedClause;
 import org.iterqr.opensearch.query.SearchSource;
 import org.iterqr.opensearch.query.UserText;
 import org.opensearch.action.search.SearchResponse;
@@ -19,9 +20,9 @@ import org.opensearch.core.action.ActionListener;
 import org.opensearch.search.SearchHit;
 
 /**
- * Searches the windows of the original and of each rewrite, side by side. The original's must
- * succeed; a rewrite that cannot be searched (text for a numeric field, say) has no window; if none
- * can, the whole fails.
+ * Searches the windows of the original, of its named vector clauses and of each rewrite, side by
+ * side. The original's and the clauses' must succeed; a rewrite that cannot be searched (text for a
+ * numeric field, say) has no window; if none can, the whole fails.
  */
 final class WindowSearch {
   private static final Logger logger = LogManager.getLogger(WindowSearch.class);
@@ -44,7 +45,7 @@ final class WindowSearch {
    * @param text what rewrites replace
    * @param rewrites at least one
    * @param size of each window
-   * @param listener gets the windows, the original's first, the rewrites' in their order
+   * @param listener gets the windows: the original's, its clauses', the rewrites' in their order
    */
   static void search(
       ChildSearches searches,
@@ -53,24 +54,22 @@ final class WindowSearch {
       List<Rewrite> rewrites,
       int size,
       ActionListener<List<Window>> listener) {
-    List<Channel> channels = new ArrayList<>();
-    channels.add(new Channel.Original());
-    rewrites.forEach(rewrite -> channels.add(new Channel.Rewritten(rewrite)));
-    WindowSearch run = new WindowSearch(channels.size(), listener);
-    for (int slot = 0; slot < channels.size(); slot++) {
-      run.start(searches, source, text, channels.get(slot), slot, size);
+    List<NamedClause> clauses = source.namedClauses();
+    WindowSearch run = new WindowSearch(1 + clauses.size() + rewrites.size(), listener);
+    int slot = 0;
+    run.start(searches, new Channel.Original(), source.window(text, null, size), slot++);
+    for (NamedClause clause : clauses) {
+      Channel channel = new Channel.Clause(clause.name());
+      run.start(searches, channel, Optional.of(source.window(clause, size)), slot++);
+    }
+    for (Rewrite rewrite : rewrites) {
+      Channel channel = new Channel.Rewritten(rewrite);
+      run.start(searches, channel, source.window(text, rewrite.text(), size), slot++);
     }
   }
 
   private void start(
-      ChildSearches searches,
-      SearchSource source,
-      UserText text,
-      Channel channel,
-      int slot,
-      int size) {
-    String rewrite =
-        channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
+      ChildSearches searches, Channel channel, Optional<Map<String, Object>> window, int slot) {
     ActionListener<SearchResponse> slotListener =
         ActionListener.wrap(
             response -> {
@@ -78,14 +77,14 @@ final class WindowSearch {
               slotDone();
             },
             failure -> {
-              if (channel instanceof Channel.Original) {
-                listener.onFailure(failure);
-              } else {
+              if (channel instanceof Channel.Rewritten) {
                 logger.debug("a rewrite's window could not be searched", failure);
                 slotDone();
+              } else {
+                // Without it nobody could say what only rewrites retrieved.
+                listener.onFailure(failure);
               }
             });
-    Optional<Map<String, Object>> window = source.window(text, rewrite, size);
     if (window.isEmpty()) {
       slotDone();
     } else {
@@ -103,7 +102,7 @@ final class WindowSearch {
         searched.add(windows.get(slot));
       }
     }
-    if (searched.size() > 1) {
+    if (searched.stream().anyMatch(window -> window.channel() instanceof Channel.Rewritten)) {
       listener.onResponse(searched);
     } else {
       listener.onFailure(new IllegalStateException("no rewrite's window could be searched"));
@@ -115,7 +114,7 @@ final class WindowSearch {
     for (SearchHit hit : response.getHits()) {
       // Score zero: only filters matched. A user's query may be so loose on purpose; a document
       // that shares no word with a rewrite was not retrieved by it.
-      if (channel instanceof Channel.Original || hit.getScore() > 0) {
+      if (!(channel instanceof Channel.Rewritten) || hit.getScore() > 0) {
         hits.add(new WindowHit(HitKeys.of(hit), hit.getScore()));
       }
     }

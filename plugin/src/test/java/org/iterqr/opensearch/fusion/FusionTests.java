@@ -193,4 +193,27 @@ class FusionTests {
     assertTrue(heads > 4_800 && heads < 5_200, "heads: " + heads);
     assertEquals("ba7816bf8f01cfea", Long.toHexString(TeamDraft.seed("abc")));
   }
+
+  @ParameterizedTest
+  @EnumSource
+  void aNamedClauseTagsButAddsNeitherDocumentNorScore(FusionStrategy strategy) {
+    Channel clause = new Channel.Clause("embedding");
+    FusionPlan plan = plan(strategy, 1, 0.5, 10, 7);
+    Window original = window(ORIGINAL, 1, 2);
+    Window rewrite = window(FIRST, 3, 2);
+    List<FusedHit> without = Fusion.fuse(List.of(original, rewrite), plan);
+    List<FusedHit> with = Fusion.fuse(List.of(original, window(clause, 9, 3, 1), rewrite), plan);
+    assertEquals(order(without), order(with));
+    assertEquals(
+        without.stream().map(FusedHit::score).toList(),
+        with.stream().map(FusedHit::score).toList());
+    assertEquals(
+        List.of(1L, 3L),
+        with.stream()
+            .filter(hit -> hit.channels().stream().anyMatch(p -> p.channel().equals(clause)))
+            .map(hit -> hit.key().seqNo())
+            .sorted()
+            .toList());
+    assertTrue(Fusion.originalSuffices(List.of(original, window(clause, 9)), plan));
+  }
 }

@@ -12,6 +12,7 @@ class OutcomeTests {
     assertEquals(
         List.of(
             "fused",
+            "expanded",
             "shadow",
             "disabled",
             "skipped_policy",

@@ -219,7 +219,7 @@ class ResponseFusionTests {
   @ParameterizedTest
   @EnumSource(
       value = Outcome.class,
-      names = {"FUSED", "NO_REWRITES", "ORIGINAL_SUFFICES"},
+      names = {"FUSED", "NO_REWRITES", "ORIGINAL_SUFFICES", "EXPANDED"},
       mode = EnumSource.Mode.EXCLUDE)
   void everyEndingIsAnsweredAndCountedOnce(Outcome outcome) throws Exception {
     SearchResponse plain = response(null, hit("a", 1, 2));

@@ -1,0 +1,107 @@
+package org.iterqr.opensearch.processor;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.iterqr.opensearch.client.Rewrite;
+import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.policy.OriginalFeatures;
+import org.iterqr.opensearch.policy.Policy;
+import org.iterqr.opensearch.policy.RewriteFeatures;
+import org.iterqr.opensearch.query.ExpandedQuery;
+import org.iterqr.opensearch.query.SearchSource;
+import org.iterqr.opensearch.query.UserText;
+import org.iterqr.opensearch.search.ChannelRun;
+import org.opensearch.action.search.SearchRequest;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.index.query.QueryBuilder;
+
+/**
+ * Mode expand: puts the rewrites into the search's own query, so that sorting, facets and deep
+ * pages see what they match.
+ */
+final class Expansion {
+  private Expansion() {}
+
+  /**
+   * How an expansion ended.
+   *
+   * @param outcome {@link Outcome#EXPANDED}, or why the query is the user's own
+   * @param weights of the rewrites in it, by id
+   */
+  record Result(Outcome outcome, Map<String, Double> weights) {
+    static Result not(Outcome outcome) {
+      return new Result(outcome, Map.of());
+    }
+  }
+
+  /**
+   * Replaces the query of the request, or leaves it alone.
+   *
+   * @param search what the request processor found out
+   * @param reply at least one rewrite
+   * @param request to be expanded
+   * @param registry parses the query
+   * @return how it ended; the request is changed only if it is expanded
+   * @throws IOException if the request has no JSON form
+   */
+  static Result expand(
+      ChannelRun.Plan search,
+      RewriteReply reply,
+      SearchRequest request,
+      NamedXContentRegistry registry)
+      throws IOException {
+    Optional<Map<String, Double>> weights = weights(search, reply);
+    if (weights.isEmpty()) {
+      return Result.not(Outcome.BAD_REPLY);
+    }
+    if (weights.get().isEmpty()) {
+      return Result.not(Outcome.ORIGINAL_SUFFICES);
+    }
+    SearchSource source = SearchSource.of(request.source());
+    Optional<UserText> text = UserText.find(source.query(), search.givenQuery());
+    List<ExpandedQuery.Part> parts = new ArrayList<>();
+    for (Rewrite rewrite : reply.rewrites()) {
+      Double weight = weights.get().get(rewrite.id());
+      if (weight != null) {
+        parts.add(new ExpandedQuery.Part(rewrite.id(), rewrite.text(), weight));
+      }
+    }
+    Optional<Map<String, Object>> query = text.flatMap(found -> source.expanded(found, parts));
+    if (query.isEmpty()) {
+      return Result.not(Outcome.NO_REWRITES);
+    }
+    QueryBuilder expanded = SearchSource.build(Map.of("query", query.get()), registry).query();
+    request.source().query(expanded);
+    return new Result(Outcome.EXPANDED, weights.get());
+  }
+
+  /** By confidence alone: of the original's result nothing is known yet. */
+  private static Optional<Map<String, Double>> weights(ChannelRun.Plan search, RewriteReply reply) {
+    if (search.pinned().isPresent()) {
+      return Optional.of(search.pinned().get().fusion().rewrites());
+    }
+    return FusionDecision.policyOf(search.options(), reply)
+        .map(
+            policy -> {
+              Map<String, Double> weights = new LinkedHashMap<>();
+              for (int i = 0; i < reply.rewrites().size(); i++) {
+                Rewrite rewrite = reply.rewrites().get(i);
+                double weight = weight(policy.policy(), i, rewrite);
+                if (weight > 0) {
+                  weights.put(rewrite.id(), weight);
+                }
+              }
+              return weights;
+            });
+  }
+
+  private static double weight(Policy policy, int position, Rewrite rewrite) {
+    return policy.factor(
+        new OriginalFeatures(0, 0), new RewriteFeatures(position, rewrite.confidence(), 0));
+  }
+}
