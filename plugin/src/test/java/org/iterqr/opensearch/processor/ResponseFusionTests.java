@@ -22,11 +22,13 @@ import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.identity.SearchIdentity;
+import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.response.ChannelTags;
+import org.iterqr.opensearch.response.ShadowHit;
 import org.iterqr.opensearch.search.Budget;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
@@ -314,5 +316,32 @@ class ResponseFusionTests {
                     },
                     e -> answers.add(plain))));
     assertCounted(Outcome.TIMEOUT);
+  }
+
+  @Test
+  void aShadowedSearchIsAnsweredPlainlyAndObservedOnceWithThePageKeptBack() throws Exception {
+    BlockingQueue<AnsweredSearch> observed = new LinkedBlockingQueue<>();
+    SearchResponse plain = response(InternalAggregations.EMPTY, hit("a", 1, 2), hit("b", 2, 1));
+    ChannelRun run = searching();
+    Answer answer =
+        new Answer(
+            run,
+            SETTINGS,
+            observed::add,
+            request(),
+            plain,
+            ActionListener.wrap(answers::add, e -> assertNull(e)));
+    new ShadowObservation(answer, threadPool).start();
+    SearchResponse sent = answer();
+    assertEquals(
+        List.of(2f, 1f), Arrays.stream(sent.getHits().getHits()).map(SearchHit::getScore).toList());
+    AnsweredSearch search = observed.poll(10, TimeUnit.SECONDS);
+    assertSame(sent, search.response());
+    assertEquals(Outcome.SHADOW, search.summary().outcome());
+    List<ShadowHit> page = search.summary().shadow();
+    assertEquals(List.of("a", "b"), page.stream().map(ShadowHit::id).toList());
+    assertEquals(List.of(1, 2), page.stream().map(ShadowHit::position).toList());
+    assertEquals(2, page.getFirst().fused().channels().size());
+    assertNull(observed.poll(), "observed more than once");
   }
 }
