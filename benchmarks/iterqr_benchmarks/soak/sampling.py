@@ -21,12 +21,13 @@ class SoakError(BenchmarkError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """At one time. `direct_mib`: buffers outside of the heap. `search_contexts`: open, of scrolls and pages too."""
+    """At one time. `direct_mib`: buffers outside of the heap. `private_mib`: resident memory without mapped files, of
+    which a growing index has more and more. `search_contexts`: open, of scrolls and pages too."""
 
     at_s: float
     heap_mib: float
     direct_mib: float
-    resident_mib: float
+    private_mib: float
     threads: float
     file_handles: float
     search_contexts: float
@@ -53,12 +54,13 @@ class NodeSampler:
         self._collect()
         told = self._client.nodes.stats(node_id="_local", metric="jvm,process,indices", index_metric="search")
         (node,) = told["nodes"].values()
+        memory = psutil.Process(self._pid).memory_info()
         tasks = self._client.tasks.list(params={"actions": "indices:data/read/search*"})
         return Sample(
             at_s=at_s,
             heap_mib=node["jvm"]["mem"]["heap_used_in_bytes"] / MIB,
             direct_mib=node["jvm"]["buffer_pools"]["direct"]["used_in_bytes"] / MIB,
-            resident_mib=psutil.Process(self._pid).memory_info().rss / MIB,
+            private_mib=(memory.rss - memory.shared) / MIB,
             threads=node["jvm"]["threads"]["count"],
             file_handles=node["process"]["open_file_descriptors"],
             search_contexts=node["indices"]["search"]["open_contexts"],
