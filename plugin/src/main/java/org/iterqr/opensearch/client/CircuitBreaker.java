@@ -59,7 +59,8 @@ final class CircuitBreaker {
     return switch (state) {
       case CLOSED -> true;
       case OPEN -> nanoTime.getAsLong() - openUntilNanos >= 0;
-      case HALF_OPEN -> probesInFlight + probesSucceeded < settings.get().probes();
+      // One at least, as fewer probes may be wanted by now than have succeeded.
+      case HALF_OPEN -> probesInFlight < Math.max(1, settings.get().probes() - probesSucceeded);
     };
   }
 

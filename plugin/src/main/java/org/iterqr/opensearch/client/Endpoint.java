@@ -1,5 +1,7 @@
 package org.iterqr.opensearch.client;
 
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -22,11 +24,22 @@ public record Endpoint(String host, int port) {
     Matcher matcher = FORM.matcher(value);
     if (matcher.matches()) {
       int port = Integer.parseInt(matcher.group(3));
-      if (port >= 1 && port <= 65_535) {
-        return new Endpoint(matcher.group(1) != null ? matcher.group(1) : matcher.group(2), port);
+      String host = matcher.group(1) != null ? matcher.group(1) : matcher.group(2);
+      if (port >= 1 && port <= 65_535 && isHost(host)) {
+        return new Endpoint(host, port);
       }
     }
-    throw new IllegalArgumentException("must be host:port, but was [" + value + "]");
+    throw new IllegalArgumentException(
+        "must be host:port with a valid host name or address, but was [" + value + "]");
+  }
+
+  /** As gRPC sees it, which throws at others when it is too late to refuse the setting. */
+  private static boolean isHost(String host) {
+    try {
+      return new URI(null, null, host, -1, null, null, null).getHost() != null;
+    } catch (URISyntaxException e) {
+      return false;
+    }
   }
 
   /** In the form that {@link #parse} reads. */

@@ -73,11 +73,16 @@ final class ReplicaPool implements Closeable {
     security = connections;
     for (Endpoint endpoint :
         connections instanceof ConnectionSecurity.Broken ? List.<Endpoint>of() : endpoints) {
-      next.add(
-          reusable.stream()
-              .filter(replica -> replica.endpoint().equals(endpoint))
-              .findFirst()
-              .orElseGet(() -> connect(endpoint)));
+      try {
+        next.add(
+            reusable.stream()
+                .filter(replica -> replica.endpoint().equals(endpoint))
+                .findFirst()
+                .orElseGet(() -> connect(endpoint)));
+      } catch (RuntimeException e) {
+        // Thrown on, it would keep the node from starting, or from applying cluster states.
+        logger.error("rewrite server [{}] cannot be asked", endpoint, e);
+      }
     }
     replicas = List.copyOf(next);
     old.stream()

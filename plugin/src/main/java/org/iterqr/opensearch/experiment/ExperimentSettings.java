@@ -47,15 +47,24 @@ public final class ExperimentSettings {
   private ExperimentSettings() {}
 
   /**
-   * @param settings of the node
-   * @return the experiment they say
+   * Never throws because of the shares' sum: the node's file, persistent and transient settings are
+   * each held to a whole, but not together, and whoever throws at their union keeps the node from
+   * applying the cluster state.
+   *
+   * @param settings of the node and the cluster
+   * @return the experiment they say; shadow has at most what treatment leaves
    */
   public static Experiment read(Settings settings) {
+    double treatment = share(TREATMENT_PERCENT, settings);
     return new Experiment(
         NAME.get(settings),
         SALT.get(settings),
-        TREATMENT_PERCENT.get(settings),
-        SHADOW_PERCENT.get(settings));
+        treatment,
+        Math.min(share(SHADOW_PERCENT, settings), WHOLE - treatment));
+  }
+
+  private static double share(Setting<Double> setting, Settings settings) {
+    return settings.getAsDouble(setting.getKey(), setting.getDefault(Settings.EMPTY));
   }
 
   private static Setting<String> label(String key) {

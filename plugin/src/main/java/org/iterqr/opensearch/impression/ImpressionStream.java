@@ -46,7 +46,9 @@ public final class ImpressionStream implements LogIndex {
     Metadata metadata = clusterService.state().metadata();
     ComposableIndexTemplate present = metadata.templatesV2().get(NAME);
     boolean isOld =
-        present == null || present.version() == null || present.version() < template.version();
+        present == null
+            // One without a version is somebody's own.
+            || (present.version() != null && present.version() < template.version());
     if (isOld) {
       putTemplate(ActionListener.wrap(done -> ensureStream(listener), listener::onFailure));
     } else {

@@ -217,6 +217,10 @@ final class LogWriter {
       }
       retries.increment();
       isBackingOff = true;
+      if (again.size() < batch.size()) {
+        // The index takes documents: those behind must not wait ever longer for a few.
+        backoff.reset();
+      }
       waitMs = backoff.afterFailure();
       schedule(waitMs);
     }

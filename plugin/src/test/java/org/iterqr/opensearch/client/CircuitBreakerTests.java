@@ -118,6 +118,26 @@ class CircuitBreakerTests {
   }
 
   @Test
+  void fewerProbesThanHaveSucceededCloseItWithTheNext() {
+    int[] probes = {3};
+    CircuitBreaker changing =
+        new CircuitBreaker(
+            () -> new BreakerSettings(0.5, 1, 10_000 * MS, 1_000 * MS, 5_000 * MS, probes[0], 100),
+            () -> now,
+            (from, to) -> {});
+    changing.ended(changing.tryAcquire(), CallVerdict.FAILURE);
+    now += 1_000 * MS;
+    changing.ended(changing.tryAcquire(), CallVerdict.SUCCESS);
+    changing.ended(changing.tryAcquire(), CallVerdict.SUCCESS);
+    probes[0] = 1;
+    Permit next = changing.tryAcquire();
+    assertNotNull(next, "otherwise nothing would ever close it");
+    assertNull(changing.tryAcquire());
+    changing.ended(next, CallVerdict.SUCCESS);
+    assertEquals(State.CLOSED, changing.state());
+  }
+
+  @Test
   void itStaysOpenLongerWhileProbesFail() {
     open();
     for (long ms : new long[] {1_000, 2_000, 4_000, 5_000, 5_000}) {

@@ -1,8 +1,10 @@
 package org.iterqr.opensearch.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -32,9 +34,23 @@ class EndpointTests {
         "host:65536",
         "http://host:1",
         "::1:5",
-        "h:1:2"
+        "h:1:2",
+        "my_host:1",
+        "a..b:1",
+        "-a:1",
+        "10.0.0:1",
+        "300.1.1.1:1",
+        "[::::]:1"
       })
   void refusesTheRest(String value) {
     assertThrows(IllegalArgumentException.class, () -> Endpoint.parse(value));
+  }
+
+  /** A setting that gRPC throws at would keep nodes from applying the cluster state. */
+  @ParameterizedTest
+  @ValueSource(strings = {"rewrite-1.example:50051", "host.:1", "1a:1", "127.0.0.1:1", "[::1]:1"})
+  void grpcTakesWhatIsAccepted(String value) {
+    Endpoint endpoint = Endpoint.parse(value);
+    assertNotNull(NettyChannelBuilder.forAddress(endpoint.host(), endpoint.port()));
   }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -112,5 +113,27 @@ class ExperimentTests {
         () ->
             ExperimentSettings.NAME.get(
                 Settings.builder().put("plugins.iterqr.experiment.name", "a b").build()));
+  }
+
+  /** The file's shares and the cluster's are each a whole at most, but not together. */
+  @Test
+  void sharesOfSeveralSourcesDoNotKeepTheClusterStateFromBeingApplied() {
+    ClusterSettings node =
+        new ClusterSettings(
+            Settings.builder()
+                .put("plugins.iterqr.experiment.name", "exp")
+                .put("plugins.iterqr.experiment.treatment_percent", 50)
+                .put("plugins.iterqr.experiment.shadow_percent", 50)
+                .build(),
+            java.util.Set.copyOf(ExperimentSettings.ALL));
+    AtomicReference<Experiment> running = new AtomicReference<>();
+    node.addSettingsUpdateConsumer(
+        changed -> running.set(ExperimentSettings.read(changed)), ExperimentSettings.ALL);
+    Settings update =
+        Settings.builder().put("plugins.iterqr.experiment.treatment_percent", 80).build();
+    node.validate(update, true);
+    node.validateUpdate(update);
+    node.applySettings(update);
+    assertEquals(new Experiment("exp", "", 80, 20), running.get());
   }
 }

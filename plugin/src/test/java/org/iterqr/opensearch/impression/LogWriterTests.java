@@ -149,6 +149,20 @@ class LogWriterTests {
   }
 
   @Test
+  void aDocumentThatIsNeverTakenDoesNotSlowTheOthersDown() {
+    write(1, 2, 3);
+    ring();
+    for (int i = 4; i < 10; i++) {
+      write(i);
+      Fate[] fates = Collections.nCopies(last().ids().size(), Fate.WRITTEN).toArray(Fate[]::new);
+      fates[0] = Fate.AGAIN;
+      last().end(fates);
+      assertEquals(200, ring());
+      assertEquals(List.of("d1", "d" + i), last().ids());
+    }
+  }
+
+  @Test
   void whatASenderThrowsIsAFailure() {
     LogWriter throwing =
         new LogWriter(
