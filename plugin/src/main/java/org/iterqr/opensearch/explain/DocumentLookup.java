@@ -141,9 +141,7 @@ final class DocumentLookup {
 
   private SearchSourceBuilder ofChannel(Channel channel, String id) throws IOException {
     ChannelResult.Retrieved retrieved = answer.fused().orElseThrow().retrieved();
-    String rewrite = channel instanceof Channel.Rewritten(var rewritten) ? rewritten.text() : null;
-    Map<String, Object> source =
-        new LinkedHashMap<>(retrieved.source().window(retrieved.text(), rewrite, 1).orElseThrow());
+    Map<String, Object> source = new LinkedHashMap<>(window(channel, retrieved));
     source.put(
         "query",
         Map.of(
@@ -154,6 +152,21 @@ final class DocumentLookup {
                 "filter",
                 List.of(Map.of("ids", Map.of("values", List.of(id)))))));
     return SearchSource.build(source, registry);
+  }
+
+  private static Map<String, Object> window(Channel channel, ChannelResult.Retrieved retrieved) {
+    SearchSource source = retrieved.source();
+    return switch (channel) {
+      case Channel.Original ignored -> source.window(retrieved.text(), null, 1).orElseThrow();
+      case Channel.Clause(String name) ->
+          source.namedClauses().stream()
+              .filter(clause -> clause.name().equals(name))
+              .findFirst()
+              .map(clause -> source.window(clause, 1))
+              .orElseThrow();
+      case Channel.Rewritten(var rewrite) ->
+          source.window(retrieved.text(), rewrite.text(), 1).orElseThrow();
+    };
   }
 
   private SearchSourceBuilder bare(QueryBuilder filter, int size) {

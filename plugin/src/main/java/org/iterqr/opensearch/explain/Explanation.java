@@ -137,11 +137,11 @@ final class Explanation {
           ? "It is on the page: rank " + (index + 1) + " of the fused list."
           : "It is not on the page: rank " + (index + 1) + " of " + list.size() + " fused.";
     }
-    if (asked.matches().stream().noneMatch(match -> match.score().isPresent())) {
-      return "No channel's query matches it.";
+    if (asked.matches().isEmpty()) {
+      return "Nothing was fused, so no channel's query was asked about it.";
     }
-    return list.isEmpty()
-        ? "Nothing was fused; below is what the queries make of it."
+    return asked.matches().stream().noneMatch(match -> match.score().isPresent())
+        ? "No channel's query matches it."
         : "It matches, but no channel has it among the top of its window.";
   }
 

@@ -6,6 +6,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.FusionPlan;
 import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.fusion.TeamDraft;
@@ -49,6 +50,18 @@ final class FusionDecision {
     decision.factors().forEach((id, factor) -> weights.put(id, factor * settings.rewrite()));
     return Optional.of(
         new FusionFacts(plan(search, settings, weights), windows, Optional.of(decision)));
+  }
+
+  /**
+   * @param windows the original's first
+   * @param plainFailedShards of the original search itself
+   * @return whether the original's and its clauses' windows are whole: a document that one of them
+   *     lacks for want of time or of a shard would be credited to rewrites alone
+   */
+  static boolean knowsOriginals(List<Window> windows, int plainFailedShards) {
+    return windows.stream()
+        .filter(window -> !(window.channel() instanceof Channel.Rewritten))
+        .noneMatch(window -> window.timedOut() || window.failedShards() > plainFailedShards);
   }
 
   /** A policy and whose it is. */

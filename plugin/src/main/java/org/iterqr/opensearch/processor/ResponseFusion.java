@@ -14,6 +14,7 @@ import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
+import org.iterqr.opensearch.fusion.RankedHit;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.outcome.Faults;
@@ -84,7 +85,7 @@ final class ResponseFusion {
 
   private void fuse(ChannelResult.Retrieved retrieved) {
     Window original = retrieved.windows().getFirst();
-    if (original.failedShards() > answer.plain().getFailedShards()) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
       answer.sendPlain(Outcome.WINDOWS_FAILED);
       return;
     }
@@ -147,7 +148,9 @@ final class ResponseFusion {
   private Map<HitKey, SearchHit> recognised(Window original, int from) {
     SearchHit[] hits = answer.plain().getHits().getHits();
     Map<HitKey, SearchHit> recognised = new HashMap<>();
-    OriginalHits.recognise(original, from, Arrays.stream(hits).map(HitKeys::ranked).toList())
+    int windowSize = run.plan().options().windowSize();
+    List<RankedHit> ranked = Arrays.stream(hits).map(HitKeys::ranked).toList();
+    OriginalHits.recognise(original, windowSize, from, ranked)
         .forEach((key, position) -> recognised.put(key, hits[position]));
     return recognised;
   }

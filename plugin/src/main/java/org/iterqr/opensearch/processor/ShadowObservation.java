@@ -41,8 +41,8 @@ final class ShadowObservation {
 
   private final Answer answer;
   private final ThreadPool threadPool;
-  private final List<RankedHit> plainRanks;
-  private final List<DocumentId> plainIds;
+  private List<RankedHit> plainRanks;
+  private List<DocumentId> plainIds;
   private SearchResponse sent;
 
   /**
@@ -52,13 +52,20 @@ final class ShadowObservation {
   ShadowObservation(Answer answer, ThreadPool threadPool) {
     this.answer = answer;
     this.threadPool = threadPool;
-    SearchHit[] hits = answer.plain().getHits().getHits();
-    this.plainRanks = Arrays.stream(hits).map(HitKeys::ranked).toList();
-    this.plainIds = Arrays.stream(hits).map(DocumentId::of).toList();
   }
 
   /** Sends; the observers are told when the run has ended. */
   void start() {
+    try {
+      SearchHit[] hits = answer.plain().getHits().getHits();
+      plainRanks = Arrays.stream(hits).map(HitKeys::ranked).toList();
+      plainIds = Arrays.stream(hits).map(DocumentId::of).toList();
+    } catch (Throwable e) {
+      // Another response processor may have put hits there that are of no shard.
+      Faults.report(logger, "the plain response is sent, and not shadowed", e);
+      answer.sendPlain(Outcome.ERROR);
+      return;
+    }
     sent = answer.shadowed();
     try {
       answer.send(sent);
@@ -89,6 +96,10 @@ final class ShadowObservation {
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
+      end(Outcome.WINDOWS_FAILED);
+      return;
+    }
     Optional<FusionFacts> facts =
         FusionDecision.decide(
             answer.run().plan(), answer.run().reply(), retrieved.windows(), answer.settings());
@@ -106,7 +117,8 @@ final class ShadowObservation {
         new FusedPage<>(Fusion.fuse(retrieved.windows(), facts.get().plan()), from, size, id -> id);
     Window original = retrieved.windows().getFirst();
     Map<HitKey, DocumentId> known = new HashMap<>();
-    OriginalHits.recognise(original, from, plainRanks)
+    int windowSize = answer.run().plan().options().windowSize();
+    OriginalHits.recognise(original, windowSize, from, plainRanks)
         .forEach((key, position) -> known.put(key, plainIds.get(position)));
     page.put(known);
     List<FusedHit> missing = page.missing();

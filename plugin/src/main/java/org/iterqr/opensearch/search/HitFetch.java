@@ -14,6 +14,7 @@ import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.Window;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.support.GroupedActionListener;
 import org.opensearch.core.action.ActionListener;
@@ -70,6 +71,7 @@ public final class HitFetch {
             retrieved.source().identify(seqNos, size(seqNos, shards)),
             ActionListener.wrap(
                 response -> {
+                  requireWhole(retrieved, new Channel.Original(), response);
                   Map<HitKey, DocumentId> found = new HashMap<>();
                   for (SearchHit hit : response.getHits()) {
                     found.put(HitKeys.of(hit), DocumentId.of(hit));
@@ -116,6 +118,7 @@ public final class HitFetch {
                 shards,
                 ActionListener.wrap(
                     response -> {
+                      requireWhole(retrieved, channel, response);
                       collect(response, keys, retrieved.source().showsSeqNo(), found);
                       group.onResponse(null);
                     },
@@ -135,6 +138,7 @@ public final class HitFetch {
             retrieved.source().fetch(seqNos, size(seqNos, shards)),
             ActionListener.wrap(
                 response -> {
+                  requireWhole(retrieved, new Channel.Original(), response);
                   Map<HitKey, SearchHit> found = new HashMap<>();
                   collect(response, keys, retrieved.source().showsSeqNo(), found);
                   listener.onResponse(found);
@@ -166,6 +170,20 @@ public final class HitFetch {
 
   private static int size(List<Long> seqNos, int shards) {
     return (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
+  }
+
+  /** A hit whose shard gave no answer is not gone, unless that shard had none for the window. */
+  private static void requireWhole(
+      ChannelResult.Retrieved retrieved, Channel channel, SearchResponse response) {
+    int failedBefore =
+        retrieved.windows().stream()
+            .filter(window -> window.channel().equals(channel))
+            .mapToInt(Window::failedShards)
+            .findFirst()
+            .orElseThrow();
+    if (response.isTimedOut() || response.getFailedShards() > failedBefore) {
+      throw new IllegalStateException("not every shard answered for the page's hits");
+    }
   }
 
   private static void collect(

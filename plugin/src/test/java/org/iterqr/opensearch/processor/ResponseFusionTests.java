@@ -319,6 +319,23 @@ class ResponseFusionTests {
   }
 
   @Test
+  void aShadowedSearchWithAHitOfNoShardIsAnsweredAndCountedOnce() throws Exception {
+    SearchHit foreign = new SearchHit(1, "a", Map.of(), Map.of());
+    foreign.score(2);
+    Answer answer =
+        new Answer(
+            searching(),
+            SETTINGS,
+            search -> counters.count(search.summary().outcome()),
+            request(),
+            response(null, foreign),
+            ActionListener.wrap(answers::add, e -> assertNull(e)));
+    new ShadowObservation(answer, threadPool).start();
+    assertEquals(1, answer().getHits().getHits().length);
+    assertCounted(Outcome.ERROR);
+  }
+
+  @Test
   void aShadowedSearchIsAnsweredPlainlyAndObservedOnceWithThePageKeptBack() throws Exception {
     BlockingQueue<AnsweredSearch> observed = new LinkedBlockingQueue<>();
     SearchResponse plain = response(InternalAggregations.EMPTY, hit("a", 1, 2), hit("b", 2, 1));
