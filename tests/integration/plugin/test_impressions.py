@@ -209,7 +209,7 @@ def test_shadow_is_logged_with_the_page_it_kept_back(logged: PluginSearch) -> No
 def test_redacted_impressions_do_not_tell_the_query(logged: PluginSearch) -> None:
     query_id = new_id()
     with cluster_settings(logged.client, {f"{PREFIX}redact_queries": True, "plugins.iterqr.ubi.write_queries": True}):
-        logged.search(by(query_id, client_id="c-1", user_query=TYPO))
+        logged.search(by(query_id, client_id="c-1", user_query=TYPO, query_attributes={"typed": TYPO}))
         written = str(documents(logged, query_id)) + str(document(logged, query_id, "ubi_queries")["query_attributes"])
     assert "rewrite_id" in written
     assert "pad t" not in written

@@ -35,7 +35,7 @@ final class ImpressionDocument {
    *
    * @param at when it was answered
    * @param clientHash in place of the client id; empty if there is none
-   * @param objectIds of the hits, in their order
+   * @param objectIds of the hits that are logged, in their order from the first
    * @param redacted whether to leave out what the user typed, and its rewrites' texts
    */
   record Context(Instant at, String clientHash, List<String> objectIds, boolean redacted) {}
@@ -116,7 +116,7 @@ final class ImpressionDocument {
     SearchHit[] hits = search.response().getHits().getHits();
     int from = search.request().source() == null ? 0 : Eligibility.from(search.request().source());
     json.startArray("hits");
-    for (int i = 0; i < hits.length; i++) {
+    for (int i = 0; i < objectIds.size(); i++) {
       json.startObject();
       json.field("object_id", objectIds.get(i));
       json.field("index", hits[i].getIndex());
@@ -134,7 +134,7 @@ final class ImpressionDocument {
       return;
     }
     json.startArray("shadow_hits");
-    for (ShadowHit hit : page) {
+    for (ShadowHit hit : page.subList(0, Math.min(page.size(), ObjectIds.MAX_HITS))) {
       json.startObject();
       json.field("object_id", hit.id());
       json.field("index", hit.index());

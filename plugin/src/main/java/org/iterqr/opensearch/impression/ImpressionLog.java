@@ -20,10 +20,10 @@ import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.observe.SearchObserver;
 import org.iterqr.opensearch.response.SearchSummary;
+import org.iterqr.opensearch.ubi.UbiParameters;
 import org.iterqr.opensearch.ubi.UbiQueryDocument;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.common.util.concurrent.ThreadContext;
-import org.opensearch.core.common.bytes.BytesReference;
 import org.opensearch.threadpool.ThreadPool;
 
 /**
@@ -151,29 +151,40 @@ public final class ImpressionLog implements SearchObserver {
       throws IOException {
     SearchIdentity identity = search.identity();
     Instant at = Instant.now().truncatedTo(ChronoUnit.MILLIS);
-    String clientHash = hasher.hash(identity.clientId());
     List<String> objectIds =
         ObjectIds.of(search.response().getHits().getHits(), identity.ubi().objectIdField());
+    ImpressionDocument.Context context =
+        new ImpressionDocument.Context(
+            at, hasher.hash(identity.clientId()), objectIds, now.redactsQueries());
     String id = documentId(identity);
     if (now.logsImpressions()) {
-      BytesReference source =
-          ImpressionDocument.of(
-              search,
-              new ImpressionDocument.Context(at, clientHash, objectIds, now.redactsQueries()));
-      impressions.write(new LogEntry(id, source));
+      impressions.write(new LogEntry(id, ImpressionDocument.of(search, context)));
     }
     if (writesUbi) {
-      UbiQueryDocument document =
-          new UbiQueryDocument(
-              at,
-              identity.ubi(),
-              now.redactsQueries() ? "" : ImpressionDocument.userQuery(search),
-              clientHash,
-              UUID.randomUUID().toString(),
-              objectIds,
-              facts(search.summary(), now.redactsQueries()));
+      UbiQueryDocument document = ubiQuery(search, context, UUID.randomUUID().toString());
       ubiQueries.write(new LogEntry(id, document.json()));
     }
+  }
+
+  /**
+   * @param search answered
+   * @param context of it
+   * @param responseId of its response
+   * @return the UBI query; redacted, it has nothing of the application's own attributes, which may
+   *     repeat the query or the client id
+   */
+  static UbiQueryDocument ubiQuery(
+      AnsweredSearch search, ImpressionDocument.Context context, String responseId) {
+    boolean redacted = context.redacted();
+    UbiParameters told = search.identity().ubi();
+    return new UbiQueryDocument(
+        context.at(),
+        redacted ? told.withoutQueryAttributes() : told,
+        redacted ? "" : ImpressionDocument.userQuery(search),
+        context.clientHash(),
+        responseId,
+        context.objectIds(),
+        facts(search.summary(), redacted));
   }
 
   /** The same for every attempt to write it, and of no other document. */

@@ -29,7 +29,7 @@ public final class ImpressionRetention implements Runnable {
   private final Supplier<ImpressionSettings> settings;
   private final AtomicBoolean isBusy = new AtomicBoolean();
 
-  private ImpressionRetention(
+  ImpressionRetention(
       Client client, ClusterService clusterService, Supplier<ImpressionSettings> settings) {
     this.client = client;
     this.clusterService = clusterService;
@@ -74,12 +74,16 @@ public final class ImpressionRetention implements Runnable {
             .toList();
     RetentionPlan plan =
         RetentionPlan.of(indices, client.threadPool().absoluteTimeInMillis(), retention.millis());
-    if ((plan.rollsOver() || !plan.expired().isEmpty()) && isBusy.compareAndSet(false, true)) {
+    if (plan.rollsOver() || !plan.expired().isEmpty()) {
       carryOut(plan);
     }
   }
 
-  private void carryOut(RetentionPlan plan) {
+  /** Does nothing while an earlier plan is carried out. */
+  void carryOut(RetentionPlan plan) {
+    if (!isBusy.compareAndSet(false, true)) {
+      return;
+    }
     ActionListener<Void> done =
         ActionListener.runAfter(
             ActionListener.wrap(
@@ -101,8 +105,13 @@ public final class ImpressionRetention implements Runnable {
             done::onFailure);
     if (plan.expired().isEmpty()) {
       deleted.onResponse(null);
-    } else {
+      return;
+    }
+    try {
       delete(plan.expired(), deleted);
+    } catch (RuntimeException e) {
+      // A client may throw instead of telling the listener; the next look must find us free.
+      done.onFailure(e);
     }
   }
 

@@ -12,7 +12,8 @@ import org.opensearch.core.common.unit.ByteSizeValue;
  *
  * @param logsImpressions whether impressions are logged
  * @param sampleRate share of the clients whose searches are logged
- * @param redactsQueries whether what the user typed, and its rewrites, are left out
+ * @param redactsQueries whether what the user typed, its rewrites, and the application's own
+ *     attributes are left out
  * @param retention age at which impressions are deleted; negative keeps them
  * @param limits of what waits to be written, for each log
  * @param pace of writing
@@ -39,7 +40,7 @@ public record ImpressionSettings(
       Setting.doubleSetting(
           "plugins.iterqr.impressions.sample_rate", 1, 0, 1, Property.NodeScope, Property.Dynamic);
 
-  /** Whether what the user typed, and its rewrites, are left out. */
+  /** Whether what the user typed, its rewrites, and the application's attributes are left out. */
   public static final Setting<Boolean> REDACT_QUERIES =
       Setting.boolSetting(
           "plugins.iterqr.impressions.redact_queries", false, Property.NodeScope, Property.Dynamic);

@@ -5,9 +5,9 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Entries that are not yet written, in order, bounded by number and size. What was taken counts
- * until it is settled, so that entries which must be sent again always find their place.
- * Thread-safe; every operation is short.
+ * Entries that are not yet written, bounded by number and size. What was taken counts until it is
+ * settled, so that entries which must be sent again always find their place. Thread-safe; every
+ * operation is short.
  */
 final class LogQueue {
   /**
@@ -49,7 +49,7 @@ final class LogQueue {
   }
 
   /**
-   * Takes the oldest entries: at least one if there is any.
+   * Takes the entries that have waited longest: at least one if there is any.
    *
    * @param maxEntries at most
    * @param maxBytes of all together, unless the first alone is larger
@@ -69,7 +69,9 @@ final class LogQueue {
   }
 
   /**
-   * Settles a batch.
+   * Settles a batch. What must be sent once more goes behind all that waits: a shard that is down
+   * must not hold up what the others would take, and each entry has its own id and time, so their
+   * order means nothing.
    *
    * @param taken as {@link #take} gave it
    * @param again those of it that must be sent once more, in their order
@@ -79,10 +81,10 @@ final class LogQueue {
       heldEntries--;
       heldBytes -= entry.bytes();
     }
-    for (int i = again.size() - 1; i >= 0; i--) {
-      waiting.addFirst(again.get(i));
+    for (LogEntry entry : again) {
+      waiting.addLast(entry);
       heldEntries++;
-      heldBytes += again.get(i).bytes();
+      heldBytes += entry.bytes();
     }
   }
 

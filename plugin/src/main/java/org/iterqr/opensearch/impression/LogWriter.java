@@ -176,15 +176,30 @@ final class LogWriter {
     if (batch.isEmpty()) {
       return;
     }
-    ActionListener<LogSender.Receipt> once =
-        ActionListener.notifyOnce(
-            ActionListener.wrap(
-                receipt -> sent(batch, receipt), failure -> notSent(batch, failure)));
+    ActionListener<LogSender.Receipt> once = ActionListener.notifyOnce(settling(batch));
     try {
       sender.send(batch, once);
     } catch (RuntimeException e) {
       once.onFailure(e);
     }
+  }
+
+  /**
+   * Not {@link ActionListener#wrap}, which would settle the batch again, as not sent, when the
+   * timer of a node that stops refuses what comes after it.
+   */
+  private ActionListener<LogSender.Receipt> settling(List<LogEntry> batch) {
+    return new ActionListener<>() {
+      @Override
+      public void onResponse(LogSender.Receipt receipt) {
+        sent(batch, receipt);
+      }
+
+      @Override
+      public void onFailure(Exception failure) {
+        notSent(batch, failure);
+      }
+    };
   }
 
   private void sent(List<LogEntry> batch, LogSender.Receipt receipt) {

@@ -2,6 +2,7 @@ package org.iterqr.opensearch.impression;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.apache.lucene.util.BytesRef;
 import org.opensearch.common.document.DocumentField;
@@ -15,18 +16,25 @@ import org.opensearch.search.SearchHit;
 
 /** The names by which events will refer to hits. */
 final class ObjectIds {
+  /**
+   * Hits of a page that are logged at most, from its top. OpenSearch allows pages of 10,000, and
+   * their documents are made by the thread that answers; nobody sees that many.
+   */
+  static final int MAX_HITS = 1_000;
+
   private ObjectIds() {}
 
   /**
    * @param hits of a response
    * @param field that names documents; empty means {@code _id}
-   * @return for each hit the field's first value, from its fields or its source; {@code _id} where
-   *     the response has no such value
+   * @return for each of the first {@link #MAX_HITS} hits the field's first value, from its fields
+   *     or its source; {@code _id} where the response has no such value
    * @throws IOException if a source cannot be read
    */
   static List<String> of(SearchHit[] hits, String field) throws IOException {
-    List<String> ids = new ArrayList<>(hits.length);
-    for (SearchHit hit : hits) {
+    int logged = Math.min(hits.length, MAX_HITS);
+    List<String> ids = new ArrayList<>(logged);
+    for (SearchHit hit : Arrays.asList(hits).subList(0, logged)) {
       String value = field.isEmpty() ? null : value(hit, field);
       ids.add(value == null ? hit.getId() : value);
     }

@@ -76,6 +76,13 @@ public record UbiParameters(
     return new UbiParameters(id, userQuery, clientId, application, objectIdField, queryAttributes);
   }
 
+  /**
+   * @return the same search without what only the application knows the meaning of
+   */
+  public UbiParameters withoutQueryAttributes() {
+    return new UbiParameters(queryId, userQuery, clientId, application, objectIdField, Map.of());
+  }
+
   private static UbiParameters read(Map<String, Object> section, Refusal refusal) {
     return new UbiParameters(
         label(section, "query_id", refusal),

@@ -13,11 +13,12 @@ import org.opensearch.core.xcontent.XContentBuilder;
  * A document of {@code ubi_queries}, UBI 1.3.0.
  *
  * @param at when the search was answered
- * @param parameters that the search sent, its query id made up where it had none
+ * @param parameters that the search sent, its query id made up where it had none; without
+ *     attributes if redacted
  * @param userQuery what the user typed; empty if redacted
  * @param clientHash in place of the client id; empty if there is none
  * @param responseId of this response
- * @param hitIds names of its hits, in their order
+ * @param hitIds names of its hits that are logged, in their order from the first
  * @param rewriteFacts what the rewriting did, texts and lists of texts only: they are stored as one
  *     flat object with the application's own attributes
  */

@@ -12,6 +12,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.apache.lucene.search.TotalHits;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
@@ -199,6 +200,41 @@ class ImpressionDocumentTests {
         "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
         "query_attributes":{"page":2,"iterqr":{"outcome":"fused"}}}""",
         json);
+  }
+
+  @Test
+  void aRedactedUbiQueryHasNoAttributesOfTheApplication() throws IOException {
+    AnsweredSearch search = search();
+    ImpressionDocument.Context context =
+        new ImpressionDocument.Context(AT, "hash", objectIds(search), true);
+    assertEquals(
+        """
+        {"timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"",\
+        "client_id":"hash","application":"shop","object_id_field":"codes.sku",\
+        "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
+        "query_attributes":{"iterqr":{"outcome":"fused","experiment":"exp","bucket":"treatment",\
+        "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}""",
+        ImpressionLog.ubiQuery(search, context, "r1").json().utf8ToString());
+    ImpressionDocument.Context plain =
+        new ImpressionDocument.Context(AT, "hash", objectIds(search), false);
+    Map<String, Object> attributes =
+        ImpressionLog.ubiQuery(search, plain, "r1").parameters().queryAttributes();
+    assertEquals(Map.of("page", 2), attributes);
+  }
+
+  @Test
+  void onlyTheTopOfAHugePageIsLogged() throws IOException {
+    SearchHit[] hits =
+        IntStream.range(0, ObjectIds.MAX_HITS + 1)
+            .mapToObj(number -> hit(number, "{}", null))
+            .toArray(SearchHit[]::new);
+    AnsweredSearch search = answered(hits);
+    assertEquals(ObjectIds.MAX_HITS, objectIds(search).size());
+    Map<String, Object> document =
+        XContentHelper.convertToMap(document(search, false), true, MediaTypeRegistry.JSON).v2();
+    List<?> logged = (List<?>) document.get("hits");
+    assertEquals(ObjectIds.MAX_HITS, logged.size());
+    assertEquals("id-0", ((Map<?, ?>) logged.getFirst()).get("object_id"));
   }
 
   @Test

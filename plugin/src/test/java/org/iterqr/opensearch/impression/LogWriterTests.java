@@ -2,6 +2,7 @@ package org.iterqr.opensearch.impression;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayDeque;
@@ -9,9 +10,12 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.iterqr.opensearch.impression.LogSender.Fate;
 import org.iterqr.opensearch.impression.LogSender.Receipt;
+import org.iterqr.opensearch.impression.LogWriter.Timer;
 import org.junit.jupiter.api.Test;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.common.bytes.BytesArray;
@@ -38,15 +42,18 @@ class LogWriterTests {
   private final Deque<Timed> timers = new ArrayDeque<>();
   private final List<Sent> sent = new ArrayList<>();
   private final LogQueue queue = new LogQueue(new LogQueue.Limits(ROOM, 1 << 20));
-  private final LogWriter writer =
-      new LogWriter(
-          queue,
-          (batch, listener) ->
-              sent.add(new Sent(batch.stream().map(LogEntry::id).toList(), listener)),
-          (task, delayMs) -> timers.add(new Timed(task, delayMs)),
-          new Backoff(() -> 0),
-          () -> 0,
-          new LogWriter.Pace(BATCH, 1 << 20, INTERVAL_MS));
+  private final LogWriter writer = writer((task, delayMs) -> timers.add(new Timed(task, delayMs)));
+
+  private LogWriter writer(Timer timer) {
+    return new LogWriter(
+        queue,
+        (batch, listener) ->
+            sent.add(new Sent(batch.stream().map(LogEntry::id).toList(), listener)),
+        timer,
+        new Backoff(() -> 0),
+        () -> 0,
+        new LogWriter.Pace(BATCH, 1 << 20, INTERVAL_MS));
+  }
 
   private void write(int... numbers) {
     IntStream.of(numbers).forEach(n -> writer.write(new LogEntry("d" + n, new BytesArray("{}"))));
@@ -112,7 +119,10 @@ class LogWriterTests {
         List.of(200L, 400L, 800L, 1600L, 3200L, 6400L, 12800L, 25600L, 30000L, 30000L), waits);
     assertEquals(
         new LogStats(8, queue.heldBytes(), 0, 5, 0, 10, "IllegalStateException"), writer.stats());
-    assertEquals(List.of("d1", "d2", "d3"), last().ids(), "the oldest first, in their order");
+    assertEquals(
+        queue.heldEntries(),
+        sent.stream().flatMap(each -> each.ids().stream()).collect(Collectors.toSet()).size(),
+        "all have their turn");
     while (queue.heldEntries() > 0) {
       last().endAll(Fate.WRITTEN);
       if (!timers.isEmpty()) {
@@ -154,12 +164,48 @@ class LogWriterTests {
     ring();
     for (int i = 4; i < 10; i++) {
       write(i);
-      Fate[] fates = Collections.nCopies(last().ids().size(), Fate.WRITTEN).toArray(Fate[]::new);
-      fates[0] = Fate.AGAIN;
-      last().end(fates);
+      last()
+          .end(
+              last().ids().stream()
+                  .map(id -> id.equals("d1") ? Fate.AGAIN : Fate.WRITTEN)
+                  .toArray(Fate[]::new));
       assertEquals(200, ring());
-      assertEquals(List.of("d1", "d" + i), last().ids());
+      assertEquals(List.of("d" + i, "d1"), last().ids());
     }
+  }
+
+  @Test
+  void aBatchOfDocumentsThatAreNotTakenLetsOthersPass() {
+    write(1, 2, 3);
+    ring();
+    write(4, 5);
+    last().endAll(Fate.AGAIN);
+    ring();
+    assertEquals(List.of("d4", "d5", "d1"), last().ids());
+    last().end(Fate.WRITTEN, Fate.WRITTEN, Fate.AGAIN);
+    ring();
+    assertEquals(List.of("d2", "d3", "d1"), last().ids());
+  }
+
+  @Test
+  void aBatchIsSettledOnceEvenIfTheTimerRefuses() {
+    Timer stopping =
+        (task, delayMs) -> {
+          if (!sent.isEmpty()) {
+            throw new RejectedExecutionException();
+          }
+          timers.add(new Timed(task, delayMs));
+        };
+    LogWriter stopped = writer(stopping);
+    IntStream.rangeClosed(1, BATCH + 1)
+        .forEach(n -> stopped.write(new LogEntry("d" + n, new BytesArray("{}"))));
+    ring();
+    assertThrows(RejectedExecutionException.class, () -> last().endAll(Fate.WRITTEN));
+    last().listener().onFailure(new RejectedExecutionException());
+    assertEquals(1, queue.waiting());
+    assertEquals(1, queue.heldEntries());
+    assertEquals(BATCH, stopped.stats().written());
+    assertEquals(0, stopped.stats().retries());
   }
 
   @Test
