@@ -157,7 +157,10 @@ public final class IterqrPlugin extends Plugin
     return Map.of(
         QueryRewriteProcessor.TYPE,
         new QueryRewriteProcessor.Factory(
-            new IdentityReader(() -> experiment), () -> client, () -> services));
+            new IdentityReader(() -> experiment),
+            () -> client,
+            () -> services,
+            parameters.namedXContentRegistry));
   }
 
   @Override

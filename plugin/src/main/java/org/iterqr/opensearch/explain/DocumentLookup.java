@@ -157,7 +157,7 @@ final class DocumentLookup {
   private static Map<String, Object> window(Channel channel, ChannelResult.Retrieved retrieved) {
     SearchSource source = retrieved.source();
     return switch (channel) {
-      case Channel.Original ignored -> source.window(retrieved.text(), null, 1).orElseThrow();
+      case Channel.Original ignored -> source.window(retrieved.rewriting(), null, 1).orElseThrow();
       case Channel.Clause(String name) ->
           source.namedClauses().stream()
               .filter(clause -> clause.name().equals(name))
@@ -165,7 +165,7 @@ final class DocumentLookup {
               .map(clause -> source.window(clause, 1))
               .orElseThrow();
       case Channel.Rewritten(var rewrite) ->
-          source.window(retrieved.text(), rewrite.text(), 1).orElseThrow();
+          source.window(retrieved.rewriting(), rewrite.text(), 1).orElseThrow();
     };
   }
 

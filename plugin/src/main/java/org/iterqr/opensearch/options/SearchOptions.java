@@ -3,6 +3,7 @@ package org.iterqr.opensearch.options;
 import java.util.Optional;
 import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.policy.Policy;
+import org.iterqr.opensearch.query.RewriteTemplate;
 
 /**
  * The options in force for one search: the pipeline's, with the request's in their place.
@@ -15,6 +16,7 @@ import org.iterqr.opensearch.policy.Policy;
  * @param tenant owner of the traffic; may be empty
  * @param fusion how windows are fused; empty: as the response processor says
  * @param policy the pipeline's; empty: the reply's or the default
+ * @param rewriteQuery template of the rewrites' queries; empty: they have the user's own shape
  */
 public record SearchOptions(
     Mode mode,
@@ -24,14 +26,15 @@ public record SearchOptions(
     String region,
     String tenant,
     Optional<FusionStrategy> fusion,
-    Optional<Policy> policy) {
+    Optional<Policy> policy,
+    Optional<RewriteTemplate> rewriteQuery) {
   /**
    * @return the same in mode shadow, unless it is off
    */
   public SearchOptions shadowed() {
     Mode shadowed = mode == Mode.OFF ? Mode.OFF : Mode.SHADOW;
     return new SearchOptions(
-        shadowed, budgetMs, windowSize, maxRewrites, region, tenant, fusion, policy);
+        shadowed, budgetMs, windowSize, maxRewrites, region, tenant, fusion, policy, rewriteQuery);
   }
 
   /**
@@ -39,6 +42,7 @@ public record SearchOptions(
    * @return the same with another window
    */
   public SearchOptions withWindowSize(int pinned) {
-    return new SearchOptions(mode, budgetMs, pinned, maxRewrites, region, tenant, fusion, policy);
+    return new SearchOptions(
+        mode, budgetMs, pinned, maxRewrites, region, tenant, fusion, policy, rewriteQuery);
   }
 }

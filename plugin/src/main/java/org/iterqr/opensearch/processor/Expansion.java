@@ -13,8 +13,8 @@ import org.iterqr.opensearch.policy.OriginalFeatures;
 import org.iterqr.opensearch.policy.Policy;
 import org.iterqr.opensearch.policy.RewriteFeatures;
 import org.iterqr.opensearch.query.ExpandedQuery;
+import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
-import org.iterqr.opensearch.query.UserText;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
@@ -63,7 +63,7 @@ final class Expansion {
       return Result.not(Outcome.ORIGINAL_SUFFICES);
     }
     SearchSource source = SearchSource.of(request.source());
-    Optional<UserText> text = UserText.find(source.query(), search.givenQuery());
+    Optional<Rewriting> rewriting = search.rewriting(source);
     List<ExpandedQuery.Part> parts = new ArrayList<>();
     for (Rewrite rewrite : reply.rewrites()) {
       Double weight = weights.get().get(rewrite.id());
@@ -71,7 +71,7 @@ final class Expansion {
         parts.add(new ExpandedQuery.Part(rewrite.id(), rewrite.text(), weight));
       }
     }
-    Optional<Map<String, Object>> query = text.flatMap(found -> source.expanded(found, parts));
+    Optional<Map<String, Object>> query = rewriting.flatMap(found -> source.expanded(found, parts));
     if (query.isEmpty()) {
       return Result.not(Outcome.NO_REWRITES);
     }

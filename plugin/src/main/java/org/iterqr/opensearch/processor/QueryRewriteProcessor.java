@@ -22,8 +22,9 @@ import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.page.RetrievalDigest;
 import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.query.RewriteTemplate;
+import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
-import org.iterqr.opensearch.query.UserText;
 import org.iterqr.opensearch.response.RequestExt;
 import org.iterqr.opensearch.search.Budget;
 import org.iterqr.opensearch.search.ChannelResult;
@@ -33,6 +34,7 @@ import org.opensearch.action.search.SearchRequest;
 import org.opensearch.action.support.ContextPreservingActionListener;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.core.action.ActionListener;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.search.pipeline.AbstractProcessor;
 import org.opensearch.search.pipeline.PipelineProcessingContext;
 import org.opensearch.search.pipeline.Processor;
@@ -169,17 +171,18 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       return ended(options, identity, budget, given, Outcome.CONTROL);
     }
     SearchSource source = SearchSource.of(request.source());
-    Optional<UserText> text = UserText.find(source.query(), ext.query());
-    if (text.isEmpty()) {
+    Optional<Rewriting> rewriting =
+        Rewriting.find(source.query(), ext.query(), identity.userQuery(), options.rewriteQuery());
+    if (rewriting.isEmpty()) {
       return ended(options, identity, budget, "", Outcome.SKIPPED_NO_TEXT);
     }
-    String query = text.get().text();
+    String query = rewriting.get().text();
     int characters = RewriteLimits.length(query);
     if (characters > RewriteLimits.QUERY_CHARACTERS
         || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
       return ended(options, identity, budget, query, Outcome.REJECTED);
     }
-    String digest = digest(request, source);
+    String digest = digest(request, source, options);
     Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.isLaterPage(request.source())) {
       return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
@@ -247,12 +250,13 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         outcome);
   }
 
-  private static String digest(SearchRequest request, SearchSource source) {
+  private static String digest(SearchRequest request, SearchSource source, SearchOptions options) {
     return RetrievalDigest.of(
         Arrays.asList(request.indices()),
         request.routing(),
         request.searchType().toString(),
-        source.retrieval());
+        source.retrieval(),
+        options.rewriteQuery().map(RewriteTemplate::query).orElse(null));
   }
 
   /** Creates the processor of a pipeline. */
@@ -260,19 +264,23 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     private final IdentityReader identities;
     private final Supplier<RewriteClient> client;
     private final Supplier<ChannelServices> services;
+    private final NamedXContentRegistry registry;
 
     /**
      * @param identities finds out who searches
      * @param client of this node
      * @param services of this node
+     * @param registry knows the node's query types
      */
     public Factory(
         IdentityReader identities,
         Supplier<RewriteClient> client,
-        Supplier<ChannelServices> services) {
+        Supplier<ChannelServices> services,
+        NamedXContentRegistry registry) {
       this.identities = identities;
       this.client = client;
       this.services = services;
+      this.registry = registry;
     }
 
     @Override
@@ -287,7 +295,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
           tag,
           description,
           ignoreFailure,
-          RewriteConfig.read(tag, config),
+          RewriteConfig.read(tag, config, registry),
           identities,
           client,
           services);

@@ -3,6 +3,7 @@ package org.iterqr.opensearch.query;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** Typed views of parsed JSON. */
 final class Json {
@@ -27,5 +28,27 @@ final class Json {
       return List.of();
     }
     return value instanceof List<?> list ? list : List.of(value);
+  }
+
+  /**
+   * @param keys of objects
+   * @param value any
+   * @return whether any of the keys stands anywhere in it
+   */
+  static boolean hasKey(Set<String> keys, Object value) {
+    if (value instanceof Map<?, ?> map) {
+      for (Map.Entry<?, ?> member : map.entrySet()) {
+        if (keys.contains(member.getKey()) || hasKey(keys, member.getValue())) {
+          return true;
+        }
+      }
+    } else if (value instanceof List<?> list) {
+      for (Object element : list) {
+        if (hasKey(keys, element)) {
+          return true;
+        }
+      }
+    }
+    return false;
   }
 }

@@ -105,21 +105,21 @@ public final class SearchSource {
    * The source of a bare-window search: which documents, in which order, nothing else. Stored
    * fields are not touched, so 100 hits cost little more than one.
    *
-   * @param text what a rewrite replaces
+   * @param rewriting how a search for a rewrite is made
    * @param rewrite the new text, or null for the original
    * @param size of the window
    * @return empty if the rewrite leaves nothing to search for
    */
-  public Optional<Map<String, Object>> window(UserText text, String rewrite, int size) {
+  public Optional<Map<String, Object>> window(Rewriting rewriting, String rewrite, int size) {
     Map<String, Object> window = retrieval();
     if (rewrite != null) {
-      Optional<Map<String, Object>> query = text.replaceWith(query(), rewrite);
+      Optional<Map<String, Object>> query = rewriting.replaceWith(query(), rewrite);
       if (query.isEmpty()) {
         return Optional.empty();
       }
       window.put("query", query.get());
       if (window.containsKey("rescore")) {
-        window.put("rescore", rewriteRescorers(window.get("rescore"), text, rewrite));
+        window.put("rescore", rewriteRescorers(window.get("rescore"), rewriting, rewrite));
       }
     }
     return Optional.of(bare(window, size));
@@ -128,15 +128,16 @@ public final class SearchSource {
   /**
    * The query of mode expand: what the original or any rewrite matches, under the same filters.
    *
-   * @param text what a rewrite replaces
+   * @param rewriting how a search for a rewrite is made
    * @param rewrites texts by the name of the clause, with their weights
    * @return empty if no rewrite leaves anything to search for
    */
-  public Optional<Map<String, Object>> expanded(UserText text, List<ExpandedQuery.Part> rewrites) {
+  public Optional<Map<String, Object>> expanded(
+      Rewriting rewriting, List<ExpandedQuery.Part> rewrites) {
     return ExpandedQuery.of(
         query(),
         rewrites,
-        part -> text.requireAll(query(), part.text()).map(SearchSource::anonymous));
+        part -> rewriting.requireAll(query(), part.text()).map(SearchSource::anonymous));
   }
 
   /**
@@ -161,7 +162,7 @@ public final class SearchSource {
   }
 
   private Map<String, Object> bare(Map<String, Object> window, int size) {
-    if (has(Set.of("inner_hits"), source.get("query"))) {
+    if (Json.hasKey(Set.of("inner_hits"), window.get("query"))) {
       window.put("query", withoutInnerHits(window.get("query")));
     }
     window.put("size", size);
@@ -176,17 +177,17 @@ public final class SearchSource {
    * The source of a search that fetches given hits of a window as the user's search would show
    * them.
    *
-   * @param text what a rewrite replaces
+   * @param rewriting how a search for a rewrite is made
    * @param rewrite the window's text, or null for the original
    * @param seqNos sequence numbers of the hits; other shards' hits may share them
    * @param size most hits
    * @return empty if the rewrite leaves nothing to search for
    */
   public Optional<Map<String, Object>> fetch(
-      UserText text, String rewrite, List<Long> seqNos, int size) {
+      Rewriting rewriting, String rewrite, List<Long> seqNos, int size) {
     Map<String, Object> query = query();
     if (rewrite != null) {
-      Optional<Map<String, Object>> rewritten = text.replaceWith(query, rewrite);
+      Optional<Map<String, Object>> rewritten = rewriting.replaceWith(query, rewrite);
       if (rewritten.isEmpty()) {
         return Optional.empty();
       }
@@ -212,7 +213,8 @@ public final class SearchSource {
    * @return whether a hit, besides its score, may look otherwise if another query retrieved it
    */
   public boolean hitsShowQuery() {
-    return SHOWS_QUERY.stream().anyMatch(source::containsKey) || has(SHOWN_BY_CLAUSE, source);
+    return SHOWS_QUERY.stream().anyMatch(source::containsKey)
+        || Json.hasKey(SHOWN_BY_CLAUSE, source);
   }
 
   private Map<String, Object> fetch(Map<String, Object> bool, int size) {
@@ -278,13 +280,14 @@ public final class SearchSource {
     return Map.of("terms", Map.of("_seq_no", seqNos));
   }
 
-  private static List<Object> rewriteRescorers(Object rescore, UserText text, String rewrite) {
+  private static List<Object> rewriteRescorers(
+      Object rescore, Rewriting rewriting, String rewrite) {
     List<Object> rewritten = new ArrayList<>();
     for (Object rescorer : Json.list(rescore)) {
       if (rescorer instanceof Map<?, ?> map
           && map.get("query") instanceof Map<?, ?> body
           && body.get("rescore_query") instanceof Map<?, ?> query) {
-        Optional<Map<String, Object>> replaced = text.replaceWith(query, rewrite);
+        Optional<Map<String, Object>> replaced = rewriting.rescoreWith(query, rewrite);
         if (replaced.isPresent()) {
           Map<String, Object> newBody = Json.object(body);
           newBody.put("rescore_query", replaced.get());
@@ -297,24 +300,6 @@ public final class SearchSource {
       }
     }
     return rewritten;
-  }
-
-  /** Whether any of the keys stands anywhere in it. */
-  private static boolean has(Set<String> keys, Object value) {
-    if (value instanceof Map<?, ?> map) {
-      for (Map.Entry<?, ?> member : map.entrySet()) {
-        if (keys.contains(member.getKey()) || has(keys, member.getValue())) {
-          return true;
-        }
-      }
-    } else if (value instanceof List<?> list) {
-      for (Object element : list) {
-        if (has(keys, element)) {
-          return true;
-        }
-      }
-    }
-    return false;
   }
 
   /** A copy beside the original must not take its clauses' and inner hits' names. */

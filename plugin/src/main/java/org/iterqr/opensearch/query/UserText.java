@@ -11,7 +11,7 @@ import java.util.Set;
  * @param text as the rewrite server should see it: control characters are spaces, ends are trimmed
  * @param replaced normalized text of the clauses that a rewrite's text replaces
  */
-public record UserText(String text, String replaced) {
+public record UserText(String text, String replaced) implements Rewriting {
   /**
    * Finds the text: the one given by the request, else the one text that all scoring text clauses
    * share. A given text is replaced where clauses have it, or, if none has (an application may have
@@ -42,12 +42,7 @@ public record UserText(String text, String replaced) {
         : single(texts).map(replaced -> new UserText(text, replaced));
   }
 
-  /**
-   * @param query in map form, unchanged
-   * @param rewrite data, whatever it contains
-   * @return a copy that searches for the rewrite instead, of the user's own shape; empty if nothing
-   *     is left to search for
-   */
+  @Override
   public Optional<Map<String, Object>> replaceWith(Map<?, ?> query, String rewrite) {
     return Optional.ofNullable(
         QueryTree.rewrite(
@@ -60,12 +55,7 @@ public record UserText(String text, String replaced) {
                         : body)));
   }
 
-  /**
-   * @param query in map form, unchanged
-   * @param rewrite data, whatever it contains
-   * @return a copy that matches documents with every word of the rewrite, as it is spelt, and that
-   *     no field's type can make fail; empty if nothing is left to search for
-   */
+  @Override
   public Optional<Map<String, Object>> requireAll(Map<?, ?> query, String rewrite) {
     return Optional.ofNullable(
         QueryTree.rewrite(
@@ -76,11 +66,20 @@ public record UserText(String text, String replaced) {
                     : Map.of(type, body)));
   }
 
+  @Override
+  public Optional<Map<String, Object>> rescoreWith(Map<?, ?> query, String rewrite) {
+    return replaceWith(query, rewrite);
+  }
+
   private static Optional<String> single(Set<String> texts) {
     return texts.size() == 1 ? Optional.of(texts.iterator().next()) : Optional.empty();
   }
 
-  private static String normalized(String text) {
+  /**
+   * @param text any
+   * @return it as one line without needless spaces
+   */
+  static String normalized(String text) {
     return text.codePoints()
         .map(c -> Character.isISOControl(c) ? ' ' : c)
         .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)

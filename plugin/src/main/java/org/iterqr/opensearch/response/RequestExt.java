@@ -120,7 +120,8 @@ public final class RequestExt extends SearchExtBuilder {
         text(REGION).orElse(pipeline.region()),
         pipeline.tenant(),
         text(FUSION).flatMap(FusionStrategy::of).or(pipeline::fusion),
-        pipeline.policy());
+        pipeline.policy(),
+        pipeline.rewriteQuery());
   }
 
   /**

@@ -4,8 +4,8 @@ import java.util.List;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
-import org.iterqr.opensearch.query.UserText;
 
 /** What a {@link ChannelRun} ended with. */
 public sealed interface ChannelResult {
@@ -14,10 +14,11 @@ public sealed interface ChannelResult {
    *
    * @param searches makes further searches of the same request
    * @param source of the request, as it was after all request processors
-   * @param text what rewrites replace in it
+   * @param rewriting how rewrites are searched for
    * @param windows the original's first, then those of the rewrites that could be searched
    */
-  record Retrieved(ChildSearches searches, SearchSource source, UserText text, List<Window> windows)
+  record Retrieved(
+      ChildSearches searches, SearchSource source, Rewriting rewriting, List<Window> windows)
       implements ChannelResult {}
 
   /**

@@ -17,8 +17,8 @@ import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
-import org.iterqr.opensearch.query.UserText;
 import org.iterqr.opensearch.response.Timings;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.unit.TimeValue;
@@ -61,7 +61,16 @@ public final class ChannelRun {
       String query,
       String givenQuery,
       String digest,
-      Optional<PageToken> pinned) {}
+      Optional<PageToken> pinned) {
+    /**
+     * @param source of the search as it is by now
+     * @return how rewrites are searched for; empty if they have nowhere to go
+     */
+    public Optional<Rewriting> rewriting(SearchSource source) {
+      return Rewriting.find(
+          source.query(), givenQuery, identity.userQuery(), options.rewriteQuery());
+    }
+  }
 
   private record StartedSearch(
       SearchRequest request, TaskId task, Supplier<ThreadContext.StoredContext> context) {}
@@ -296,8 +305,8 @@ public final class ChannelRun {
       return skip;
     }
     SearchSource source = SearchSource.of(search.request().source());
-    Optional<UserText> text = UserText.find(source.query(), plan.givenQuery());
-    if (text.isEmpty()) {
+    Optional<Rewriting> rewriting = plan.rewriting(source);
+    if (rewriting.isEmpty()) {
       return Optional.of(Outcome.SKIPPED_NO_TEXT);
     }
     long start = System.nanoTime();
@@ -306,13 +315,13 @@ public final class ChannelRun {
     WindowSearch.search(
         searches,
         source,
-        text.get(),
+        rewriting.get(),
         rewrites.rewrites(),
         plan.options().windowSize(),
         ActionListener.wrap(
             (List<Window> windows) -> {
               windowsNanos = System.nanoTime() - start;
-              end(new ChannelResult.Retrieved(searches, source, text.get(), windows));
+              end(new ChannelResult.Retrieved(searches, source, rewriting.get(), windows));
             },
             this::windowsFailed));
     return Optional.empty();

@@ -156,7 +156,7 @@ public final class HitFetch {
         channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
     List<Long> seqNos = seqNos(keys);
     Optional<Map<String, Object>> source =
-        retrieved.source().fetch(retrieved.text(), rewrite, seqNos, size(seqNos, shards));
+        retrieved.source().fetch(retrieved.rewriting(), rewrite, seqNos, size(seqNos, shards));
     if (source.isEmpty()) {
       listener.onFailure(new IllegalStateException("a window's query cannot be made again"));
     } else {

@@ -12,8 +12,8 @@ import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.fusion.WindowHit;
 import org.iterqr.opensearch.query.NamedClause;
+import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
-import org.iterqr.opensearch.query.UserText;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.common.util.concurrent.CountDown;
 import org.opensearch.core.action.ActionListener;
@@ -42,7 +42,7 @@ final class WindowSearch {
    *
    * @param searches of the request
    * @param source of the request
-   * @param text what rewrites replace
+   * @param rewriting how rewrites are searched for
    * @param rewrites at least one
    * @param size of each window
    * @param listener gets the windows: the original's, its clauses', the rewrites' in their order
@@ -50,21 +50,21 @@ final class WindowSearch {
   static void search(
       ChildSearches searches,
       SearchSource source,
-      UserText text,
+      Rewriting rewriting,
       List<Rewrite> rewrites,
       int size,
       ActionListener<List<Window>> listener) {
     List<NamedClause> clauses = source.namedClauses();
     WindowSearch run = new WindowSearch(1 + clauses.size() + rewrites.size(), listener);
     int slot = 0;
-    run.start(searches, new Channel.Original(), source.window(text, null, size), slot++);
+    run.start(searches, new Channel.Original(), source.window(rewriting, null, size), slot++);
     for (NamedClause clause : clauses) {
       Channel channel = new Channel.Clause(clause.name());
       run.start(searches, channel, Optional.of(source.window(clause, size)), slot++);
     }
     for (Rewrite rewrite : rewrites) {
       Channel channel = new Channel.Rewritten(rewrite);
-      run.start(searches, channel, source.window(text, rewrite.text(), size), slot++);
+      run.start(searches, channel, source.window(rewriting, rewrite.text(), size), slot++);
     }
   }
 

@@ -13,12 +13,21 @@ import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.policy.PolicyReader;
+import org.iterqr.opensearch.query.RewriteTemplate;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.opensearch.OpenSearchException;
+import org.opensearch.common.settings.Settings;
+import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.search.SearchModule;
 
 class ProcessorConfigTests {
+  private static final NamedXContentRegistry REGISTRY =
+      new NamedXContentRegistry(new SearchModule(Settings.EMPTY, List.of()).getNamedXContents());
+  private static final Map<String, Object> TEMPLATE =
+      Map.of("match", Map.of("title", "{{rewrite}}"));
+
   private static Map<String, Object> config(Object... entries) {
     Map<String, Object> config = new HashMap<>();
     for (int i = 0; i < entries.length; i += 2) {
@@ -30,8 +39,9 @@ class ProcessorConfigTests {
   @Test
   void defaultsAreTheDocumentedOnes() {
     assertEquals(
-        new SearchOptions(Mode.FUSE, 300, 50, 3, "", "", Optional.empty(), Optional.empty()),
-        RewriteConfig.read(null, config()));
+        new SearchOptions(
+            Mode.FUSE, 300, 50, 3, "", "", Optional.empty(), Optional.empty(), Optional.empty()),
+        RewriteConfig.read(null, config(), REGISTRY));
     assertEquals(
         new FusionSettings(FusionStrategy.RRF, 1.0, 0.3, 5, 10), FusionConfig.read(null, config()));
   }
@@ -54,6 +64,8 @@ class ProcessorConfigTests {
             "shadow",
             "policy",
             new HashMap<>(Map.of("policy_version", 1, "policy_id", "mine")),
+            "rewrite_query",
+            TEMPLATE,
             "unknown",
             1);
     assertEquals(
@@ -65,8 +77,9 @@ class ProcessorConfigTests {
             "north",
             "acme",
             Optional.empty(),
-            Optional.of(PolicyReader.parse("{\"policy_version\":1,\"policy_id\":\"mine\"}"))),
-        RewriteConfig.read(null, request));
+            Optional.of(PolicyReader.parse("{\"policy_version\":1,\"policy_id\":\"mine\"}")),
+            Optional.of(new RewriteTemplate(TEMPLATE))),
+        RewriteConfig.read(null, request, REGISTRY));
     assertEquals(Map.of("unknown", 1), request, "left for the pipeline to refuse");
     Map<String, Object> response =
         config(
@@ -98,7 +111,8 @@ class ProcessorConfigTests {
   void refusesWholeNumbersOutOfRangeByName(String name, int value) {
     OpenSearchException refused =
         assertThrows(
-            OpenSearchException.class, () -> RewriteConfig.read("tag", config(name, value)));
+            OpenSearchException.class,
+            () -> RewriteConfig.read("tag", config(name, value), REGISTRY));
     assertTrue(refused.getMessage().contains(name), refused.getMessage());
   }
 
@@ -113,10 +127,18 @@ class ProcessorConfigTests {
             config("mode", "on"),
             config("mode", 1),
             config("policy", "strict"),
+            config("rewrite_query", "{{rewrite}}"),
+            config("rewrite_query", Map.of("match", Map.of("title", "soup"))),
+            config("rewrite_query", Map.of("term", Map.of("title", "{{rewrite}}"))),
+            config(
+                "rewrite_query", Map.of("match", Map.of("title", Map.of("qurey", "{{rewrite}}")))),
+            config(
+                "rewrite_query",
+                Map.of("match", Map.of("t", Map.of("query", "{{rewrite}}", "x", 1)))),
             config("policy", new HashMap<>(Map.of("policy_version", 2))))) {
       String name = wrong.keySet().iterator().next();
       OpenSearchException refused =
-          assertThrows(OpenSearchException.class, () -> RewriteConfig.read("tag", wrong));
+          assertThrows(OpenSearchException.class, () -> RewriteConfig.read("tag", wrong, REGISTRY));
       assertTrue(refused.getMessage().contains(name), refused.getMessage());
     }
     for (Map<String, Object> wrong :

@@ -47,7 +47,10 @@ class QueryRewriteProcessorTests {
         new ChannelServices(null, threadPool, NamedXContentRegistry.EMPTY, () -> "node");
     var processor =
         new QueryRewriteProcessor.Factory(
-                new IdentityReader(() -> new Experiment("", "", 100, 0)), client, () -> services)
+                new IdentityReader(() -> new Experiment("", "", 100, 0)),
+                client,
+                () -> services,
+                NamedXContentRegistry.EMPTY)
             .create(Map.of(), null, null, false, new HashMap<>(Map.of("budget_ms", 60_000)), null);
     SearchRequest request =
         new SearchRequest("dishes")

@@ -66,7 +66,16 @@ class ResponseFusionTests {
       new ChannelRun.Plan(
           "request-1",
           SearchIdentity.NONE,
-          new SearchOptions(Mode.FUSE, 60_000, 50, 3, "", "", Optional.empty(), Optional.empty()),
+          new SearchOptions(
+              Mode.FUSE,
+              60_000,
+              50,
+              3,
+              "",
+              "",
+              Optional.empty(),
+              Optional.empty(),
+              Optional.empty()),
           "soop",
           null,
           "digest",

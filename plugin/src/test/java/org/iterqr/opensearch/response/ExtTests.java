@@ -60,7 +60,16 @@ class ExtTests {
   }
 
   private static final SearchOptions PIPELINE =
-      new SearchOptions(Mode.FUSE, 300, 50, 3, "south", "acme", Optional.empty(), Optional.empty());
+      new SearchOptions(
+          Mode.FUSE,
+          300,
+          50,
+          3,
+          "south",
+          "acme",
+          Optional.empty(),
+          Optional.empty(),
+          Optional.empty());
 
   @Test
   void readsTheRequestsSection() throws IOException {
@@ -79,6 +88,7 @@ class ExtTests {
             "north",
             "acme",
             Optional.of(FusionStrategy.APPEND),
+            Optional.empty(),
             Optional.empty()),
         ext.over(PIPELINE));
     assertEquals(RequestExt.NONE, parse("{}"));
