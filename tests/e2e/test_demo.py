@@ -58,7 +58,8 @@ def test_up_leaves_a_stack_that_down_takes_down(tmp_path: Path) -> None:
         again = bench("up", "--folder", str(tmp_path))
         assert "already up" in again.stdout + again.stderr
         state = json.loads((tmp_path / "run/state.json").read_text("utf-8"))
-        assert search(state, "chikn tikka massla")["ext"]["iterqr"]["outcome"] in {"fused", "no_rewrites"}
+        outcome = search(state, "chikn tikka massla")["ext"]["iterqr"]["outcome"]
+        assert outcome in {"fused", "original_suffices", "no_rewrites"}  # what it is, is the model's affair
     finally:
         down = bench("down", "--folder", str(tmp_path))
     assert down.returncode == 0, down.stdout + down.stderr
