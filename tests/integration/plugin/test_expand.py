@@ -139,3 +139,31 @@ def test_a_search_without_text_is_passed_through(plugin: PluginSearch) -> None:
     body = {"query": {"match_all": {}}, "sort": [{"price": "asc"}]}
     response = plugin.search({**body, **EXPAND})
     assert outcome(response) == "skipped_no_text"
+
+
+FACTOR = {"field_value_factor": {"field": "price", "missing": 1}}
+NUMBERS = {"a": {"terms": {"script": {"source": "doc['price'].value"}}}}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"query": {"function_score": {"query": match(TYPO), "functions": [FACTOR]}}},
+        {"query": {"script_score": {"query": match(TYPO), "script": {"source": "_score"}}}},
+        {"sort": [{"_script": {"type": "number", "script": {"source": "doc['price'].value"}}}]},
+        {"aggs": NUMBERS},
+    ],
+    ids=["factor", "score", "sort", "aggregation"],
+)
+def test_a_search_that_scripts_could_fail_is_passed_through(plugin: PluginSearch, extra: dict[str, Any]) -> None:
+    body = {"query": match(TYPO), "size": 5, **extra}
+    response = plugin.search({**body, **EXPAND})
+    assert outcome(response) == "skipped_script"
+    assert_untouched(plugin, response, body)
+
+
+def test_a_query_of_fields_it_does_not_name_is_passed_through(plugin: PluginSearch) -> None:
+    body = {"query": {"simple_query_string": {"query": TYPO}}, "size": 5}
+    response = plugin.search({**body, **EXPAND})
+    assert outcome(response) == "skipped_clauses"
+    assert_untouched(plugin, response, body)

@@ -35,6 +35,8 @@ final class OutcomeWords {
       case SKIPPED_SUGGEST_ONLY -> "Passed through: it asks for suggestions only.";
       case SKIPPED_PAST_WINDOW -> "Passed through: from + size is past the window.";
       case SKIPPED_NO_TEXT -> "Passed through: its query has no user's text to replace.";
+      case SKIPPED_SCRIPT -> "Passed through: its scripts could fail on what rewrites match.";
+      case SKIPPED_CLAUSES -> "Passed through: its clauses leave rewrites no room in the limit.";
       case PAGE_UNPINNED -> "A later page without a valid page token is the original's.";
       case CONTROL -> "The client is in the control arm of an experiment.";
       case ERROR -> "A fault of the plugin, or the pipeline has no [query_rewrite].";

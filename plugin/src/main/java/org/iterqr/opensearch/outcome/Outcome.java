@@ -56,6 +56,10 @@ public enum Outcome {
   SKIPPED_PAST_WINDOW,
   /** The query has no user's text that could be replaced. */
   SKIPPED_NO_TEXT,
+  /** Expand: a script, or its like, could fail the search on what only rewrites match. */
+  SKIPPED_SCRIPT,
+  /** Expand: no rewrite surely fits under the engine's limit of clauses. */
+  SKIPPED_CLAUSES,
   /** A later page without a valid page token. */
   PAGE_UNPINNED,
   /** The control arm of an experiment: searched as if there were no rewriting. */

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.apache.lucene.search.IndexSearcher;
 import org.iterqr.opensearch.client.Rewrite;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -71,13 +72,19 @@ final class Expansion {
         parts.add(new ExpandedQuery.Part(rewrite.id(), rewrite.text(), weight));
       }
     }
-    Optional<Map<String, Object>> query = rewriting.flatMap(found -> source.expanded(found, parts));
-    if (query.isEmpty()) {
+    if (rewriting.isEmpty()) {
       return Result.not(Outcome.NO_REWRITES);
     }
-    QueryBuilder expanded = SearchSource.build(Map.of("query", query.get()), registry).query();
-    request.source().query(expanded);
-    return new Result(Outcome.EXPANDED, weights.get());
+    ExpandedQuery expanded =
+        source.expanded(rewriting.get(), parts, IndexSearcher.getMaxClauseCount());
+    if (expanded.parts().isEmpty()) {
+      return Result.not(expanded.isCut() ? Outcome.SKIPPED_CLAUSES : Outcome.NO_REWRITES);
+    }
+    QueryBuilder query = SearchSource.build(Map.of("query", expanded.query()), registry).query();
+    request.source().query(query);
+    Map<String, Double> added = new LinkedHashMap<>();
+    expanded.parts().forEach(part -> added.put(part.rewriteId(), part.weight()));
+    return new Result(Outcome.EXPANDED, added);
   }
 
   /** By confidence alone: of the original's result nothing is known yet. */

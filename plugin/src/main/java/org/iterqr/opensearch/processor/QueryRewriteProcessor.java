@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.apache.lucene.search.IndexSearcher;
 import org.iterqr.opensearch.client.RewriteCall;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.RewriteLimits;
@@ -160,7 +161,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     Optional<Outcome> skip =
         options.mode() == Mode.EXPAND
-            ? Eligibility.expandSkipReason(request)
+            ? Eligibility.expandSkipReason(request, IndexSearcher.getMaxClauseCount())
             : Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
       return ended(options, identity, budget, "", skip.get());
@@ -182,7 +183,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
       return ended(options, identity, budget, query, Outcome.REJECTED);
     }
-    String digest = digest(request, source, options);
+    String digest = digest(request, source, options, query);
     Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.isLaterPage(request.source())) {
       return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
@@ -250,13 +251,15 @@ public final class QueryRewriteProcessor extends AbstractProcessor
         outcome);
   }
 
-  private static String digest(SearchRequest request, SearchSource source, SearchOptions options) {
+  private static String digest(
+      SearchRequest request, SearchSource source, SearchOptions options, String text) {
     return RetrievalDigest.of(
         Arrays.asList(request.indices()),
         request.routing(),
         request.searchType().toString(),
         source.retrieval(),
-        options.rewriteQuery().map(RewriteTemplate::query).orElse(null));
+        options.rewriteQuery().map(RewriteTemplate::query).orElse(null),
+        text);
   }
 
   /** Creates the processor of a pipeline. */

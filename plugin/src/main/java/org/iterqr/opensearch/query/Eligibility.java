@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.query;
 
+import java.io.IOException;
 import java.util.Optional;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchRequest;
@@ -25,9 +26,12 @@ public final class Eligibility {
 
   /**
    * @param request any search
+   * @param maxClauses that the engine allows a query
    * @return why its query is not expanded, or empty if it is: sorted, collapsed and deep pages are
+   * @throws IOException if the request has no JSON form
    */
-  public static Optional<Outcome> expandSkipReason(SearchRequest request) {
+  public static Optional<Outcome> expandSkipReason(SearchRequest request, int maxClauses)
+      throws IOException {
     SearchSourceBuilder source = request.source();
     if (request.scroll() != null) {
       return Optional.of(Outcome.SKIPPED_SCROLL);
@@ -38,7 +42,16 @@ public final class Eligibility {
     if (source == null || source.query() == null) {
       return Optional.of(Outcome.SKIPPED_NO_TEXT);
     }
-    return source.minScore() == null ? Optional.empty() : Optional.of(Outcome.SKIPPED_MIN_SCORE);
+    if (source.minScore() != null) {
+      return Optional.of(Outcome.SKIPPED_MIN_SCORE);
+    }
+    SearchSource json = SearchSource.of(source);
+    if (json.hasScript()) {
+      return Optional.of(Outcome.SKIPPED_SCRIPT);
+    }
+    return ExpandedQuery.hasRoom(json.query(), maxClauses)
+        ? Optional.empty()
+        : Optional.of(Outcome.SKIPPED_CLAUSES);
   }
 
   /**

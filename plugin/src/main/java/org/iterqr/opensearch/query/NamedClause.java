@@ -19,24 +19,33 @@ public record NamedClause(String name, Map<String, Object> query) {
 
   /**
    * @param query in map form
-   * @return its named vector clauses, the first of each name, at most {@value #MAX_CLAUSES}
+   * @return its named vector clauses
    */
   static List<NamedClause> find(Map<?, ?> query) {
-    Map<String, NamedClause> found = new LinkedHashMap<>();
+    List<NamedClause> found = new ArrayList<>();
     visit(query, List.of(), List.of(), found);
-    return found.values().stream().limit(MAX_CLAUSES).toList();
+    return found;
+  }
+
+  /**
+   * Without a window for each, documents of those left out would count as the rewrites' alone.
+   *
+   * @param clauses of a query
+   * @return whether each can have a window: at most {@value #MAX_CLAUSES}, no name twice
+   */
+  public static boolean canAllBeSearched(List<NamedClause> clauses) {
+    return clauses.size() <= MAX_CLAUSES
+        && clauses.stream().map(NamedClause::name).distinct().count() == clauses.size();
   }
 
   private static void visit(
-      Map<?, ?> query, List<?> filters, List<?> excluded, Map<String, NamedClause> found) {
+      Map<?, ?> query, List<?> filters, List<?> excluded, List<NamedClause> found) {
     query.forEach(
         (type, body) -> {
           if (QueryTree.VECTOR_CLAUSES.contains(type)) {
             nameOf(body)
                 .ifPresent(
-                    name ->
-                        found.putIfAbsent(
-                            name, new NamedClause(name, under(filters, excluded, query))));
+                    name -> found.add(new NamedClause(name, under(filters, excluded, query))));
           } else if (body instanceof Map<?, ?> map) {
             List<?> innerFilters = filters;
             List<?> innerExcluded = excluded;

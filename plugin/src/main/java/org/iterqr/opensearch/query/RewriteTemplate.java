@@ -43,9 +43,6 @@ public record RewriteTemplate(Map<String, Object> query) {
           "script_score", Set.of("script"),
           "script", Set.of("script"));
 
-  /** What may fail on a document, and with it the search that it is part of. */
-  private static final Set<String> SCRIPTS = Set.of("script", "minimum_should_match_script");
-
   private static final Set<String> PARENT_QUERIES = Set.of("nested", "has_child", "has_parent");
 
   /**
@@ -98,7 +95,7 @@ public record RewriteTemplate(Map<String, Object> query) {
    *     if the template has a script, for that could
    */
   Optional<Map<String, Object>> requireAll(String rewrite) {
-    return Json.hasKey(SCRIPTS, query)
+    return Scripts.in(query)
         ? Optional.empty()
         : Optional.of(new Filling(rewrite, true).query(query));
   }

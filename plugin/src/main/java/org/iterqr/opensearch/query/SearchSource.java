@@ -126,17 +126,28 @@ public final class SearchSource {
   }
 
   /**
+   * @return whether it has scripts, or what may fail on a document like them
+   */
+  boolean hasScript() {
+    Map<String, Object> searched = new LinkedHashMap<>(source);
+    searched.remove("ext");
+    return Scripts.in(searched);
+  }
+
+  /**
    * The query of mode expand: what the original or any rewrite matches, under the same filters.
    *
    * @param rewriting how a search for a rewrite is made
    * @param rewrites texts by the name of the clause, with their weights
-   * @return empty if no rewrite leaves anything to search for
+   * @param maxClauses that the engine allows a query
+   * @return the query, with the first rewrites that fit
    */
-  public Optional<Map<String, Object>> expanded(
-      Rewriting rewriting, List<ExpandedQuery.Part> rewrites) {
+  public ExpandedQuery expanded(
+      Rewriting rewriting, List<ExpandedQuery.Part> rewrites, int maxClauses) {
     return ExpandedQuery.of(
         query(),
         rewrites,
+        maxClauses,
         part -> rewriting.requireAll(query(), part.text()).map(SearchSource::anonymous));
   }
 

@@ -44,7 +44,10 @@ record TextClause(String type, String text) {
   static Map<String, Object> withText(String type, Map<String, Object> body, String newText) {
     Map<String, Object> copy = new LinkedHashMap<>(body);
     switch (type) {
-      case "query_string" -> copy.put("query", QuerySyntax.literalQueryString(newText));
+      case "query_string" -> {
+        copy.put("query", QuerySyntax.literalQueryString(newText));
+        copy.remove("escape"); // or the engine would escape the escapes
+      }
       case "simple_query_string" ->
           copy.put("query", QuerySyntax.literalSimpleQueryString(newText, body));
       case "multi_match", "combined_fields" -> copy.put("query", newText);

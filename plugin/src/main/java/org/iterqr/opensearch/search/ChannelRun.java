@@ -17,6 +17,7 @@ import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.query.Eligibility;
+import org.iterqr.opensearch.query.NamedClause;
 import org.iterqr.opensearch.query.Rewriting;
 import org.iterqr.opensearch.query.SearchSource;
 import org.iterqr.opensearch.response.Timings;
@@ -308,6 +309,9 @@ public final class ChannelRun {
     Optional<Rewriting> rewriting = plan.rewriting(source);
     if (rewriting.isEmpty()) {
       return Optional.of(Outcome.SKIPPED_NO_TEXT);
+    }
+    if (!NamedClause.canAllBeSearched(source.namedClauses())) {
+      return Optional.of(Outcome.WINDOWS_FAILED);
     }
     long start = System.nanoTime();
     ChildSearches searches =

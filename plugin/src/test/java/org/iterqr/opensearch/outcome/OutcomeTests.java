@@ -34,6 +34,8 @@ class OutcomeTests {
             "skipped_suggest_only",
             "skipped_past_window",
             "skipped_no_text",
+            "skipped_script",
+            "skipped_clauses",
             "page_unpinned",
             "control",
             "error"),

@@ -3,16 +3,19 @@ package org.iterqr.opensearch.processor;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.experiment.Experiment;
 import org.iterqr.opensearch.identity.IdentityReader;
 import org.iterqr.opensearch.outcome.Outcome;
+import org.iterqr.opensearch.response.IterqrExt;
 import org.iterqr.opensearch.search.ChannelResult;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
@@ -21,8 +24,11 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.settings.Settings;
+import org.opensearch.common.xcontent.LoggingDeprecationHandler;
+import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.core.xcontent.XContentParser;
 import org.opensearch.index.query.QueryBuilders;
 import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.search.pipeline.PipelineProcessingContext;
@@ -43,6 +49,13 @@ class QueryRewriteProcessorTests {
 
   /** How the run of a search ends whose client is this. */
   private static ChannelResult resultWith(Supplier<RewriteClient> client) {
+    List<ChannelResult> results = new ArrayList<>();
+    runOf(new SearchSourceBuilder(), client)
+        .result(ActionListener.wrap(results::add, e -> assertNull(e)));
+    return results.getFirst();
+  }
+
+  private static ChannelRun runOf(SearchSourceBuilder source, Supplier<RewriteClient> client) {
     ChannelServices services =
         new ChannelServices(null, threadPool, NamedXContentRegistry.EMPTY, () -> "node");
     var processor =
@@ -53,17 +66,13 @@ class QueryRewriteProcessorTests {
                 NamedXContentRegistry.EMPTY)
             .create(Map.of(), null, null, false, new HashMap<>(Map.of("budget_ms", 60_000)), null);
     SearchRequest request =
-        new SearchRequest("dishes")
-            .source(new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soop")));
+        new SearchRequest("dishes").source(source.query(QueryBuilders.matchQuery("title", "soop")));
     PipelineProcessingContext context = new PipelineProcessingContext();
     List<SearchRequest> answers = new ArrayList<>();
     processor.processRequestAsync(
         request, context, ActionListener.wrap(answers::add, e -> assertNull(e)));
     assertEquals(List.of(request), answers, "the search goes on, once, with its own request");
-    List<ChannelResult> results = new ArrayList<>();
-    ((ChannelRun) context.getAttribute(ChannelRun.ATTRIBUTE))
-        .result(ActionListener.wrap(results::add, e -> assertNull(e)));
-    return results.getFirst();
+    return (ChannelRun) context.getAttribute(ChannelRun.ATTRIBUTE);
   }
 
   @Test
@@ -87,5 +96,29 @@ class QueryRewriteProcessorTests {
             () -> {
               throw new StackOverflowError();
             }));
+  }
+
+  /** Of a search with this given text; null: with none. */
+  private static String digestWith(String given) throws IOException {
+    SearchSourceBuilder source = new SearchSourceBuilder();
+    if (given != null) {
+      String json = "{\"query\":\"" + given + "\"}";
+      try (XContentParser parser =
+          JsonXContent.jsonXContent.createParser(
+              NamedXContentRegistry.EMPTY, LoggingDeprecationHandler.INSTANCE, json)) {
+        source.ext(List.of(IterqrExt.spec().getParser().apply(parser)));
+      }
+    }
+    Supplier<RewriteClient> none =
+        () -> {
+          throw new IllegalStateException();
+        };
+    return runOf(source, none).plan().digest();
+  }
+
+  @Test
+  void aPageTokenIsForTheGivenText() throws IOException {
+    assertEquals(digestWith("soup"), digestWith("soup"));
+    assertEquals(3, Set.of(digestWith("soup"), digestWith("noodles"), digestWith(null)).size());
   }
 }

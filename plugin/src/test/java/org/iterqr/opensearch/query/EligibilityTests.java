@@ -2,6 +2,7 @@ package org.iterqr.opensearch.query;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.io.IOException;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -9,14 +10,20 @@ import org.junit.jupiter.api.Test;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.index.query.QueryBuilders;
+import org.opensearch.index.query.functionscore.ScoreFunctionBuilders;
+import org.opensearch.script.Script;
+import org.opensearch.search.aggregations.AggregationBuilders;
 import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.search.collapse.CollapseBuilder;
 import org.opensearch.search.sort.ScoreSortBuilder;
+import org.opensearch.search.sort.ScriptSortBuilder.ScriptSortType;
+import org.opensearch.search.sort.SortBuilders;
 import org.opensearch.search.sort.SortOrder;
 import org.opensearch.search.suggest.SuggestBuilder;
 
 class EligibilityTests {
   private static final int WINDOW = 50;
+  private static final int MAX_CLAUSES = 1024;
 
   private static void assertReason(Outcome expected, Consumer<SearchSourceBuilder> edit) {
     SearchSourceBuilder source =
@@ -52,6 +59,45 @@ class EligibilityTests {
     assertReason(Outcome.SKIPPED_NO_TEXT, source -> source.query(null));
     assertReason(
         Outcome.SKIPPED_SUGGEST_ONLY, source -> source.query(null).suggest(new SuggestBuilder()));
+  }
+
+  private static void assertExpandReason(Outcome expected, Consumer<SearchSourceBuilder> edit)
+      throws IOException {
+    SearchSourceBuilder source =
+        new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soup"));
+    edit.accept(source);
+    assertEquals(
+        Optional.ofNullable(expected),
+        Eligibility.expandSkipReason(new SearchRequest("dishes").source(source), MAX_CLAUSES));
+  }
+
+  @Test
+  void expandsOtherOrders() throws IOException {
+    assertExpandReason(null, source -> source.sort("price").from(100));
+    assertExpandReason(null, source -> source.collapse(new CollapseBuilder("brand")).size(0));
+  }
+
+  @Test
+  void doesNotExpandWhatRewritesCouldFail() throws IOException {
+    assertExpandReason(
+        Outcome.SKIPPED_SCRIPT,
+        source ->
+            source.query(
+                QueryBuilders.functionScoreQuery(
+                    source.query(), ScoreFunctionBuilders.fieldValueFactorFunction("price"))));
+    assertExpandReason(
+        Outcome.SKIPPED_SCRIPT,
+        source -> source.sort(SortBuilders.scriptSort(new Script("1"), ScriptSortType.NUMBER)));
+    assertExpandReason(
+        Outcome.SKIPPED_SCRIPT,
+        source -> source.aggregation(AggregationBuilders.max("most").script(new Script("1"))));
+    assertExpandReason(
+        Outcome.SKIPPED_CLAUSES, source -> source.query(QueryBuilders.queryStringQuery("soup")));
+    assertExpandReason(
+        Outcome.SKIPPED_CLAUSES,
+        source -> source.query(QueryBuilders.multiMatchQuery("soup", "title", "body.*")));
+    assertExpandReason(
+        null, source -> source.query(QueryBuilders.multiMatchQuery("soup", "title", "body")));
   }
 
   @Test

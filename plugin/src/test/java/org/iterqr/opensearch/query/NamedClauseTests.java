@@ -1,7 +1,10 @@
 package org.iterqr.opensearch.query;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -48,13 +51,17 @@ class NamedClauseTests {
   }
 
   @Test
-  void eachNameIsFoundOnceAndFourAreEnough() {
-    String many =
-        "{'dis_max':{'queries':["
-            + String.join(
-                ",",
-                List.of("a", "b", "a", "c", "d", "e").stream().map(NamedClauseTests::knn).toList())
-            + "]}}";
-    assertEquals(List.of("a", "b", "c", "d"), find(many).stream().map(NamedClause::name).toList());
+  void fourOfNamesOfTheirOwnCanBeSearched() {
+    assertTrue(NamedClause.canAllBeSearched(List.of()));
+    assertTrue(NamedClause.canAllBeSearched(named("a", "b", "c", "d")));
+    assertFalse(NamedClause.canAllBeSearched(named("a", "b", "c", "d", "e")));
+    assertFalse(NamedClause.canAllBeSearched(named("a", "b", "a")));
+  }
+
+  private static List<NamedClause> named(String... names) {
+    List<String> clauses = Arrays.stream(names).map(NamedClauseTests::knn).toList();
+    List<NamedClause> found = find("{'dis_max':{'queries':[" + String.join(",", clauses) + "]}}");
+    assertEquals(List.of(names), found.stream().map(NamedClause::name).toList());
+    return found;
   }
 }

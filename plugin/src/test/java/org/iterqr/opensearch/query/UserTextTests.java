@@ -139,6 +139,13 @@ class UserTextTests {
   }
 
   @Test
+  void aRewriteIsEscapedOnce() {
+    assertEquals(
+        Map.of("query_string", Map.of("query", "fish \\& chips")),
+        rewritten("{'query_string':{'query':'old','escape':true}}", "fish & chips"));
+  }
+
+  @Test
   void aRewriteIsDataWhateverItContains() {
     assertEquals(
         Map.of("match", Map.of("title", INJECTION)),
