@@ -40,6 +40,7 @@ def all_arms(nobody: str) -> tuple[Arm, ...]:
         Arm(CACHED, FUSE, {}, {}, fresh=False, outcomes=("fused",)),
         Arm("cached, at most 2", FUSE, _iterqr(max_rewrites=FEWER_REWRITES), {}, fresh=False, outcomes=("fused",)),
         Arm("cached by server", FUSE, {}, _NO_NODE_CACHE, fresh=False, outcomes=("fused",)),
+        Arm("expand", FUSE, _iterqr(mode="expand"), {}, fresh=False, outcomes=("expanded",)),
         Arm("shadow", FUSE, _iterqr(mode="shadow"), {}, fresh=False, outcomes=("shadow",)),
         Arm("server down", FUSE, {}, down, fresh=False, outcomes=_DOWN),
         Arm("uncached rewrites", FUSE, {}, {}, fresh=True, outcomes=()),
