@@ -22,6 +22,8 @@ UV_HOME := $(ITERQR_CACHE)/tools/uv-$(UV_VERSION)
 UV := $(UV_HOME)/bin/uv
 BIN := .venv/bin
 SYNCED := .venv/.synced
+# Spark is some 450 MB: only what needs it installs it.
+SPARK_SYNCED := .venv/.synced-spark
 OPENSEARCH_VERSIONS := 3.8.0 3.6.0
 # Maven needs a JDK 21 or later; the default `java` may be older.
 MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -B --strict-checksums $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
@@ -60,7 +62,7 @@ soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may gr
 	$(BIN)/iterqr-bench soak $(ARGS)
 
 .PHONY: test
-test: $(SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
+test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)
 
 .PHONY: test-fast
@@ -100,4 +102,8 @@ $(UV): .ci/uv-requirements.txt
 
 $(SYNCED): $(UV) uv.lock $(wildcard pyproject.toml */pyproject.toml plugin/dev/pyproject.toml) proto/hatch_build.py $(wildcard proto/iterqr/rewrite/v1/*.proto)
 	$(UV) sync --locked --quiet --python "$(PYTHON)"
+	touch $@
+
+$(SPARK_SYNCED): $(SYNCED)
+	$(UV) sync --locked --quiet --group spark --python "$(PYTHON)"
 	touch $@

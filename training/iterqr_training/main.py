@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import signal
+import sys
+from collections.abc import Callable, Sequence
 from importlib import metadata
 
-DESCRIPTION = """\
-Learns from clicks and purchases: collects signals, attributes them to rewrites, post-trains, evaluates, gates and
-publishes checkpoints.
+from rich.console import Console
 
-This version has no commands yet. Serving, the OpenSearch plugin and the demo work without it."""
+from iterqr_training.commands.interface import Command
+from iterqr_training.errors import TrainingError
+
+_DESCRIPTION = """\
+Learns from clicks and purchases: collects signals, attributes them to rewrites, and says what rewriting earned."""
+
+_COMMANDS: tuple[Command, ...] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point. Prints the help; exits with 2 on anything else."""
+    """Entry point. Exit status: 0 it worked; 1 it did not, and why; 2 wrong usage; 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, Console], int] = options.command
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop ends it as Ctrl-C does
+    try:
+        status = run(options, Console())
+    except TrainingError as error:
+        print(f"iterqr-train: {error}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        print("iterqr-train: interrupted; run it again to go on", file=sys.stderr)
+        status = 130
+    if status:
+        sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="iterqr-train",
-        description=DESCRIPTION,
-        epilog="example:\n  iterqr-train --version",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="iterqr-train", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('iterqr-training')}")
-    parser.parse_args(arguments)
-    parser.print_help()
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_parser(subparsers)
+    return parser

@@ -7,6 +7,7 @@ proto/golden fix all of it.
 """
 
 from iterqr_proto.rewrite_format.grammar import FORMAT_VERSION, MAX_LINE_CHARS, grammar
+from iterqr_proto.rewrite_format.normalize import comparison_form, normalize_query
 from iterqr_proto.rewrite_format.parser import Field, Line, LineParser, RewriteOutput, collect, parse
 from iterqr_proto.rewrite_format.prompt import Prompt, RewriteInput, Segment, render
 from iterqr_proto.rewrite_format.scoring import NO, SCORING_VERSION, YES, Question, render_question
@@ -32,8 +33,10 @@ __all__ = [
     "TemplateError",
     "clean_text",
     "collect",
+    "comparison_form",
     "grammar",
     "load_template",
+    "normalize_query",
     "parse",
     "render",
     "render_question",

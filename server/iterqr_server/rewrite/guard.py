@@ -6,9 +6,7 @@ import enum
 import hashlib
 from collections.abc import Iterable
 
-from iterqr_proto.rewrite_format import MAX_LINE_CHARS
-
-from iterqr_server.rewrite.normalize import comparison_form
+from iterqr_proto.rewrite_format import MAX_LINE_CHARS, comparison_form
 
 MIN_WORD_CHARS = 2
 

@@ -8,13 +8,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from iterqr_proto.rewrite_format import NO, YES, Question, render_question
+from iterqr_proto.rewrite_format import NO, YES, Question, normalize_query, render_question
 from opentelemetry import trace
 
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine, ScoreRequest
 from iterqr_server.rewrite.errors import NoScoresInTimeError
-from iterqr_server.rewrite.normalize import normalize_query
 from iterqr_server.telemetry.metrics import Metrics
 
 _QUESTIONS = (Question.QUALITY, Question.RELEVANCE)

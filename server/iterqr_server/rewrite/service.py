@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, render
+from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, normalize_query, render
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
@@ -30,7 +30,6 @@ from iterqr_server.hints.interface import Hints, HintSource
 from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
 from iterqr_server.rewrite.generation_progress import GenerationProgress
 from iterqr_server.rewrite.generation_request import generation_request
-from iterqr_server.rewrite.normalize import normalize_query
 from iterqr_server.rewrite.output_builder import Output
 from iterqr_server.rewrite.result_cache import CachedResult, CacheKey, ResultCache
 from iterqr_server.rewrite.single_flight import Flight, FlightEnd, SingleFlight

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from iterqr_proto.rewrite_format import comparison_form, normalize_query
 from iterqr_server.rewrite.guard import Rejection, check_rewrite, rewrite_id
-from iterqr_server.rewrite.normalize import comparison_form, normalize_query
 
 
 @pytest.mark.parametrize(

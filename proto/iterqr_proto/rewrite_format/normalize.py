@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from iterqr_proto.rewrite_format import clean_text
+from iterqr_proto.rewrite_format.text import clean_text
 
 
 def normalize_query(query: str) -> str:

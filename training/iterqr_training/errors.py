@@ -1,0 +1,28 @@
+"""Errors of the learning side.
+
+TrainingError
+├── SettingError          a setting is out of its limits; the message names it
+├── SourceError           OpenSearch does not answer, or not as its API says
+├── StoreError            a folder of signals is damaged, of another version, or in use
+└── CheckFailedError      a check before learning failed; nothing may be learned from these signals
+"""
+
+
+class TrainingError(Exception):
+    """Base of all; its text is one message for a person."""
+
+
+class SettingError(TrainingError):
+    """A setting is out of its limits; the message names it and them."""
+
+
+class SourceError(TrainingError):
+    """OpenSearch does not answer, or not as its API says."""
+
+
+class StoreError(TrainingError):
+    """A folder of signals is damaged, of another version, or in use by another process."""
+
+
+class CheckFailedError(TrainingError):
+    """A check before learning failed; nothing may be learned from these signals."""
