@@ -33,6 +33,8 @@ def test_ways_to_search_are_measured_beside_plain_ones(tmp_path: Path, capsys: p
     assert outcomes["plain"] == {"": 1.0}
     assert outcomes["control"] == {"control": 1.0}
     assert outcomes["shadow"] == {"shadow": 1.0}
+    assert outcomes["expand"]["expanded"] > 0.9
+    assert outcomes["uncached rewrites"]["fused"] > 0.9
     for arm in ("cached rewrites", "cached, at most 2", "cached by server"):
         assert outcomes[arm]["fused"] > 0.9
     assert set(outcomes["server down"]) <= {"unavailable", "breaker_open"}

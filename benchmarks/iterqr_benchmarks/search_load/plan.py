@@ -16,7 +16,8 @@ PLAIN = "plain"
 class Arm:
     """One way to search. `pipeline`: "" for none. `ext` of every search. `settings` of the cluster hold
     while it is measured. `fresh`: every search is of a new query. `outcomes`: any of them shows that the node is ready
-    for it; none where it always is.
+    for it; none where it always is. `longer`: its phases last so many times as long as the others', because few of its
+    searches end in a second.
     """  # fmt: skip
 
     name: str
@@ -25,6 +26,7 @@ class Arm:
     settings: dict[str, str]
     fresh: bool
     outcomes: tuple[str, ...]
+    longer: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,17 @@ class Plan:
 
 
 def interleaved(
-    arms: tuple[str, ...], *, rounds: int, users: tuple[int, ...], duration_s: float, warm_up_s: float
+    arms: tuple[Arm, ...], *, rounds: int, users: tuple[int, ...], duration_s: float, warm_up_s: float
 ) -> tuple[Phase, ...]:
     """Returns the phases: each arm warmed up, then all arms in each round, in another order each time."""
-    phases = [Phase(0, arm, "raw HTTP", max(users), warm_up_s) for arm in arms]
+    phases = [Phase(0, arm.name, "raw HTTP", max(users), warm_up_s) for arm in arms]
     for number in range(1, rounds + 1):
         turn = (number - 1) % len(arms)
         for client in CLIENTS:
             for each in users:
-                phases += [Phase(number, arm, client, each, duration_s) for arm in arms[turn:] + arms[:turn]]
+                phases += [
+                    Phase(number, arm.name, client, each, duration_s * arm.longer) for arm in arms[turn:] + arms[:turn]
+                ]
     return tuple(phases)
 
 

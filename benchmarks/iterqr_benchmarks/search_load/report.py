@@ -16,13 +16,15 @@ from rich.table import Table
 from iterqr_benchmarks.engine_comparison.bars import bars_plot
 from iterqr_benchmarks.report.json_file import plain_data
 from iterqr_benchmarks.report.machine import Machine
-from iterqr_benchmarks.search_load.arms import CACHED
+from iterqr_benchmarks.search_load.arms import CACHED, CONTROL, UNCACHED
 from iterqr_benchmarks.search_load.plan import CLIENTS, PLAIN
 from iterqr_benchmarks.search_load.samples import Numbers, PhaseSamples, Summary, phase_numbers
 
 SCHEMA = "iterqr-search-load/v1"
 MOST_ADDED_MS = 1.5
 LEAST_THROUGHPUT = 0.55
+LEAST_FUSED = 0.5
+"""Of the searches for new queries; with fewer it would be refusals that are measured."""
 COLUMNS = ("p50 ms", "p95", "p99", "added p50", "searches/s", "of plain", "node CPU ms", "server", "load", "outcomes")
 """Of the table: latencies; what is added to plain's p50; throughput and its share of plain's; CPU a search."""
 
@@ -84,7 +86,29 @@ def verdict(report: SearchLoadReport) -> list[str]:
             f" (goal {MOST_ADDED_MS}: {_reached(added <= MOST_ADDED_MS)}) and keep {share:.0%} of plain throughput with"
             f" {users[-1]} (goal {LEAST_THROUGHPUT:.0%}: {_reached(share >= LEAST_THROUGHPUT)})"
         )
+    lines += [_control(each) for each in report.summaries if each.arm == CONTROL]
+    lines += [_uncached(each) for each in report.summaries if each.arm == UNCACHED]
     return lines
+
+
+def _control(each: Summary) -> str:
+    """Not to be told from plain searches: in some rounds more, in others less than they take."""
+    added, least_ms, most_ms = each.added_p50_ms
+    share, least, most = each.throughput_share
+    is_alike = least_ms <= 0 <= most_ms and least <= 1 <= most
+    return (
+        f"{each.users} x {each.client}: {CONTROL} adds {added:+.2f} ms at p50"
+        f" (rounds {least_ms:+.2f} to {most_ms:+.2f}), keeps {share:.0%} of plain throughput (rounds {least:.0%} to {most:.0%})"
+        f" (goal indistinguishable: {_reached(is_alike)})"
+    )
+
+
+def _uncached(each: Summary) -> str:
+    fused = each.outcomes.get("fused", 0.0)
+    return (
+        f"{each.users} x {each.client}: {fused:.0%} of the {UNCACHED} were fused"
+        f" (at least {LEAST_FUSED:.0%}, or it is refusals that are measured: {_reached(fused >= LEAST_FUSED)})"
+    )
 
 
 def report_html(report: SearchLoadReport) -> str:

@@ -129,7 +129,7 @@ def _plan(
         server_pid=server_pid,
         arms=arms,
         phases=interleaved(
-            tuple(arm.name for arm in arms),
+            arms,
             rounds=options.rounds,
             users=(1, options.users),
             duration_s=options.duration_s,
