@@ -40,6 +40,7 @@ _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
 _QUICK_SEARCH_S = 0.5
+_SOAKED_QUERIES = 40  # so few that the model has rewritten all of them soon after each restart
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -187,7 +188,7 @@ def _soak(options: argparse.Namespace, console: Console) -> int:
     folder = options.folder / "bench" / "soak"
     folder.mkdir(parents=True, exist_ok=True)
     server = OwnServer(StackFolder(folder), options.model)
-    texts = tuple(each.query for each in load_queries("tuning"))
+    texts = tuple(each.query for each in load_queries("tuning")[:_SOAKED_QUERIES])
     try:
         server.start()
         report = run_soak(SoakOptions(folder, options.minutes, options.searchers, texts), server, console)

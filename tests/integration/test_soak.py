@@ -22,7 +22,7 @@ def test_nothing_grows_or_gets_lost_in_a_minute(tmp_path: Path) -> None:
         report = run_soak(options, server, Console(quiet=True))
     assert [check for check in report.checks if not check.holds] == []
     assert report.restarts >= 2
-    assert report.outcomes["fused"] > 0
+    assert min(report.outcomes[name] for name in ("fused", "expanded", "shadow", "control")) > 0
     assert report.outcomes["no_rewrites"] > 0
     assert set(report.outcomes) & {"unavailable", "breaker_open"}, "the server was away"
     assert report.counts.given_up > 0

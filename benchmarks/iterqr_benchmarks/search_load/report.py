@@ -98,7 +98,8 @@ def _control(each: Summary) -> str:
     is_alike = least_ms <= 0 <= most_ms and least <= 1 <= most
     return (
         f"{each.users} x {each.client}: {CONTROL} adds {added:+.2f} ms at p50"
-        f" (rounds {least_ms:+.2f} to {most_ms:+.2f}), keeps {share:.0%} of plain throughput (rounds {least:.0%} to {most:.0%})"
+        f" (rounds {least_ms:+.2f} to {most_ms:+.2f}), keeps {share:.0%} of plain throughput"
+        f" (rounds {least:.0%} to {most:.0%})"
         f" (goal indistinguishable: {_reached(is_alike)})"
     )
 

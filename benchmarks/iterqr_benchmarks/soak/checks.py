@@ -19,6 +19,10 @@ TOLERATED: Mapping[str, float] = {"threads": 3, "search_contexts": 2, "search_ta
 
 SHORT_S = 300.0
 TOLERATED_THREADS_IN_SHORT = 40
+USED: frozenset[str] = frozenset({"fused", "expanded", "shadow"})
+LEAST_USED = 0.5
+"""Of the searches through the pipeline: else it is refusals that were soaked."""
+
 """A node's pools grow to their size as they are used, and give threads back only after minutes."""
 
 
@@ -29,7 +33,7 @@ class Counts:
     `answered`: by the load's own tally. `given_up`: whose caller hung up. `counted`: by the node. The impressions are
     as the node tells them; `in_index` and `distinct` are the documents and their query ids, `strange` those of no
     search that was answered. `missing`: answered searches that must be sampled and are not in the index; `unsampled`:
-    those in the index that must not be.
+    those in the index that must not be. `ubi_queries`: documents of that index, one for each impression.
     """
 
     answered: int
@@ -46,6 +50,7 @@ class Counts:
     strange: int
     missing: int
     unsampled: int
+    ubi_queries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +73,22 @@ def trends(samples: Sequence[Sample]) -> dict[str, Trend]:
     return {measure: trend(after_warm_up(samples, measure)) for measure in MEASURES}
 
 
-def checks(samples: Sequence[Sample], idle: Sample, counts: Counts, failures: Sequence[str]) -> tuple[Check, ...]:
+def checks(
+    samples: Sequence[Sample], idle: Sample, outcomes: Mapping[str, int], counts: Counts, failures: Sequence[str]
+) -> tuple[Check, ...]:
     """All that must hold.
 
     Args:
         samples: Under load, in order.
         idle: Taken when the load was over.
+        outcomes: Searches through the pipeline by what became of them.
         counts: Of searches and impressions, when all was written.
         failures: What should not have failed and did.
     """
     return (
         *_no_growth(samples),
         *_nothing_left(idle),
+        _channel_was_used(outcomes),
         *_all_counted(counts),
         *_all_logged(counts),
         _none_failed(failures),
@@ -104,6 +113,11 @@ def _nothing_left(idle: Sample) -> list[Check]:
     ]
 
 
+def _channel_was_used(outcomes: Mapping[str, int]) -> Check:
+    used = sum(count for name, count in outcomes.items() if name in USED) / max(1, sum(outcomes.values()))
+    return Check(f"of the searches at least {LEAST_USED:.0%} used rewrites", used >= LEAST_USED, f"{used:.1%}")
+
+
 def _all_counted(counts: Counts) -> list[Check]:
     most = counts.answered + counts.given_up
     told = f"{counts.answered} answered, {counts.given_up} given up, {counts.counted} counted"
@@ -117,6 +131,11 @@ def _all_logged(counts: Counts) -> list[Check]:
             "impressions written are the searches sampled", counts.written == sampled, f"{counts.written} of {sampled}"
         ),
         Check("impressions written are in the index", counts.in_index == counts.written, f"{counts.in_index}"),
+        Check(
+            "so is the UBI query of each",
+            counts.ubi_queries == counts.in_index,
+            f"{counts.ubi_queries} of {counts.in_index}",
+        ),
         Check("each is of another search", counts.distinct == counts.in_index, f"{counts.distinct}"),
         Check(
             "each is of a search there was", counts.strange <= counts.given_up, f"{counts.strange} of nobody's tally"

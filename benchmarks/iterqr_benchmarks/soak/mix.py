@@ -8,7 +8,7 @@ import random
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,15 +18,28 @@ from opensearchpy.exceptions import NotFoundError, RequestError, TransportError
 
 PAGES = 3
 NOT_OURS = "_none"
+CLIENTS = 200
+"""Who searches; so many that every arm of an experiment has some."""
+
+TURNS: Mapping[str, int] = {"fuse": 12, "pages": 3, "several at once": 2, "expand": 4, "shadow": 4, "client": 8}
+"""How often a kind comes in a round; the others once. Most searches are to use the channel: in half an hour of refusals
+no leak of it would show."""
+
+RARE_EVERY = 8
+RARE: frozenset[str] = frozenset({"fuse, not cached", "caller hangs up"})
+"""Only in each eighth round: what nobody has rewritten keeps the model busy, and a caller who hangs up leaves open
+whether the search was counted."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was done and what came of it. `given_up`: searches whose caller hung up before the answer."""
+    """What was done and what came of it. `units`: by query id, what decides whether the search is logged: its client's
+    id, else its own. `given_up`: searches whose caller hung up before the answer.
+    """  # fmt: skip
 
     done: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-    query_ids: list[str] = field(default_factory=list)
+    units: dict[str, str] = field(default_factory=dict)
     given_up: int = 0
     failures: list[str] = field(default_factory=list)
 
@@ -34,7 +47,7 @@ class Tally:
         return Tally(
             self.done + other.done,
             self.outcomes + other.outcomes,
-            self.query_ids + other.query_ids,
+            self.units | other.units,
             self.given_up + other.given_up,
             self.failures + other.failures,
         )
@@ -66,7 +79,7 @@ class Searcher:
         """Goes on until the end. What fails that should not is told in the tally."""
         kinds = self._kinds()
         with self._client:
-            for kind in itertools.islice(itertools.cycle(kinds), self._number, None):
+            for kind in self._order(list(kinds)):
                 if self._over.is_set():
                     return
                 try:
@@ -75,10 +88,25 @@ class Searcher:
                 except (TransportError, OSError, KeyError) as failure:
                     self.tally.failures.append(f"{kind}: {type(failure).__name__}: {failure}"[:300])
 
+    def _order(self, kinds: Sequence[str]) -> Iterator[str]:
+        """Round after round, each in an order of its own."""
+        for number in itertools.count(self._number):
+            turns = [kind for kind in kinds for _ in range(TURNS.get(kind, 1))]
+            if number % RARE_EVERY:
+                turns = [kind for kind in turns if kind not in RARE]
+            self._random.shuffle(turns)
+            yield from turns
+
     def _kinds(self) -> dict[str, Callable[[], object]]:
         return {
             "fuse": lambda: self._counted(self._body()),
             "fuse, not cached": lambda: self._counted(self._body(region=f"r{self._number}-{next(self._serial)}")),
+            "append": lambda: self._counted(self._body(fusion="append")),
+            "interleave": lambda: self._counted(self._body(fusion="interleave")),
+            "expand": lambda: self._counted({**self._body(mode="expand"), "sort": ["_score", "rating"]}),
+            "shadow": lambda: self._counted(self._body(mode="shadow")),
+            "client": self._client_searches,
+            "highlighted": lambda: self._counted({**self._body(), "highlight": {"fields": {"title": {}}}}),
             "pages": self._pages,
             "several at once": self._several,
             "plain": self._plain,
@@ -106,10 +134,17 @@ class Searcher:
         self._count(told)
         return told
 
-    def _count(self, told: dict[str, Any]) -> None:
+    def _count(self, told: dict[str, Any], client_id: str = "") -> None:
         section = told["ext"]["iterqr"]
         self.tally.outcomes[section["outcome"]] += 1
-        self.tally.query_ids.append(section["query_id"])
+        self.tally.units[section["query_id"]] = client_id or section["query_id"]
+
+    def _client_searches(self) -> None:
+        """One of the clients, who are in the arms of an experiment."""
+        body = self._body()
+        client_id = f"client-{self._random.randrange(CLIENTS)}"
+        ubi = {"client_id": client_id, "user_query": body["query"]["match"]["title"], "application": "soak"}
+        self._count(self._search({**body, "ext": {"ubi": ubi}}), client_id)
 
     def _pages(self) -> None:
         body = self._body()

@@ -31,6 +31,7 @@ from iterqr_benchmarks.stack.settings import SEED
 
 PIPELINE = "soak"
 IMPRESSIONS = "iterqr-impressions"
+UBI_QUERIES = "ubi_queries"
 STATS = "/_plugins/_iterqr/stats"
 _HEAP_MB = 512
 _SAMPLE_RATE = 0.5
@@ -45,6 +46,10 @@ NODE_SETTINGS = {
     "plugins.iterqr.impressions.sample_rate": str(_SAMPLE_RATE),
     # Full within the warm-up, so that its filling is not taken for growth.
     "plugins.iterqr.client.cache.size": "1mb",
+    "plugins.iterqr.ubi.write_queries": "true",
+    "plugins.iterqr.experiment.name": "soak",
+    "plugins.iterqr.experiment.treatment_percent": "60",
+    "plugins.iterqr.experiment.shadow_percent": "20",
 }
 
 
@@ -113,7 +118,7 @@ def run_soak(options: SoakOptions, server: RestartableServer, console: Console) 
         outcomes=dict(tally.outcomes),
         restarts=observed.restarts,
         counts=counts,
-        checks=checks(observed.samples, idle, counts, tally.failures),
+        checks=checks(observed.samples, idle, tally.outcomes, counts, tally.failures),
     )
     write_whole(options.folder / "report.json", soak_json(report))
     write_whole(options.folder / "report.html", soak_html(report))
@@ -142,8 +147,10 @@ def _prepare(client: OpenSearch) -> None:
     create_index(client, DISHES_INDEX, dishes_mapping())
     dishes = build_catalog(seed=SEED).dishes
     index_documents(client, DISHES_INDEX, ((dish.dish_id, dish.document()) for dish in dishes), lambda _count: None)
+    client.transport.perform_request("POST", "/_plugins/_iterqr/ubi/initialize")
+    # A policy that lets every rewrite in, so that pages are fused and hits fetched.
     body: dict[str, Any] = {
-        "request_processors": [{"query_rewrite": {}}],
+        "request_processors": [{"query_rewrite": {"policy": {"policy_version": 1, "policy_id": "even"}}}],
         "response_processors": [{"rewrite_channel": {}}],
     }
     client.transport.perform_request("PUT", f"/_search/pipeline/{PIPELINE}", body=body)
@@ -206,12 +213,12 @@ def _counts(client: OpenSearch, tally: Tally) -> Counts:
     while True:
         told = client.transport.perform_request("GET", STATS)
         impressions = told["impressions"]
-        if impressions["queued"] == 0 or time.monotonic() > deadline:
+        if impressions["queued"] == impressions["ubi_queries"]["queued"] == 0 or time.monotonic() > deadline:
             break
         time.sleep(0.5)
-    client.indices.refresh(index=IMPRESSIONS)
+    client.indices.refresh(index=f"{IMPRESSIONS},{UBI_QUERIES}")
     logged = [hit["_source"]["query_id"] for hit in scan(client, index=IMPRESSIONS, _source=["query_id"])]
-    sampled = {query_id for query_id in tally.query_ids if is_sampled(query_id, _SAMPLE_RATE)}
+    sampled = {query_id for query_id, unit in tally.units.items() if is_sampled(unit, _SAMPLE_RATE)}
     return Counts(
         answered=tally.outcomes.total(),
         given_up=tally.given_up,
@@ -224,7 +231,8 @@ def _counts(client: OpenSearch, tally: Tally) -> Counts:
         failed=impressions["failed"],
         in_index=len(logged),
         distinct=len(set(logged)),
-        strange=len(set(logged) - set(tally.query_ids)),
+        strange=len(set(logged) - set(tally.units)),
         missing=len(sampled - set(logged)),
-        unsampled=sum(not is_sampled(query_id, _SAMPLE_RATE) for query_id in logged),
+        unsampled=sum(not is_sampled(tally.units.get(query_id, query_id), _SAMPLE_RATE) for query_id in logged),
+        ubi_queries=client.count(index=UBI_QUERIES)["count"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -26,7 +27,9 @@ COUNTS = Counts(
     strange=3,
     missing=0,
     unsampled=0,
+    ubi_queries=500,
 )
+OUTCOMES = {"fused": 500, "expanded": 100, "shadow": 50, "timeout": 350}
 IDLE = Sample(1800, 100, 10, 700, 80, 300, 0, 0)
 
 
@@ -49,9 +52,13 @@ def samples(growth_mib: float = 0.0, count: int = 60) -> list[Sample]:
 
 
 def failed(
-    found: list[Sample], counts: Counts = COUNTS, idle: Sample = IDLE, failures: tuple[str, ...] = ()
+    found: list[Sample],
+    counts: Counts = COUNTS,
+    idle: Sample = IDLE,
+    failures: tuple[str, ...] = (),
+    outcomes: Mapping[str, int] = OUTCOMES,
 ) -> list[str]:
-    return [check.name for check in checks(found, idle, counts, failures) if not check.holds]
+    return [check.name for check in checks(found, idle, outcomes, counts, failures) if not check.holds]
 
 
 def test_a_series_that_rises_has_its_growth_and_a_small_p() -> None:
@@ -90,6 +97,11 @@ def test_threads_of_pools_that_still_fill_are_tolerated_in_a_short_soak_only() -
     assert failed([replace(each, at_s=each.at_s / 30) for each in filling]) == []
 
 
+def test_a_soak_of_refusals_is_found() -> None:
+    refused = {"fused": 30, "shadow": 19, "rejected": 51}
+    assert failed(samples(), outcomes=refused) == ["of the searches at least 50% used rewrites"]
+
+
 def test_what_is_left_when_idle_is_found() -> None:
     assert failed(samples(), idle=replace(IDLE, search_contexts=1)) == ["no search_contexts when idle"]
 
@@ -99,8 +111,12 @@ def test_what_is_left_when_idle_is_found() -> None:
     [
         ({"counted": 999, "sampled_out": 499}, "each search is counted once"),
         ({"counted": 1011, "sampled_out": 511}, "each search is counted once"),
-        ({"written": 499, "in_index": 499, "distinct": 499}, "impressions written are the searches sampled"),
-        ({"in_index": 499, "distinct": 499}, "impressions written are in the index"),
+        (
+            {"written": 499, "in_index": 499, "distinct": 499, "ubi_queries": 499},
+            "impressions written are the searches sampled",
+        ),
+        ({"in_index": 499, "distinct": 499, "ubi_queries": 499}, "impressions written are in the index"),
+        ({"ubi_queries": 501}, "so is the UBI query of each"),
         ({"distinct": 499}, "each is of another search"),
         ({"strange": 11}, "each is of a search there was"),
         ({"missing": 1}, "no sampled search is missing and no other is there"),
@@ -125,5 +141,5 @@ def test_a_failure_is_told() -> None:
 
 
 def test_every_measure_is_looked_at() -> None:
-    told = {check.name for check in checks(samples(), IDLE, COUNTS, ())}
+    told = {check.name for check in checks(samples(), IDLE, OUTCOMES, COUNTS, ())}
     assert {f"{measure} does not grow" for measure in MEASURES} <= told
