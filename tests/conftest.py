@@ -26,3 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fault-seconds", type=float, default=5.0, help="how long each fault of the fault matrix lasts (default 5)"
     )
+    parser.addoption(
+        "--fault-noise-ms",
+        type=float,
+        default=60.0,
+        help="how much more than budget_ms + 20 ms the 99th percentile may add, on a busy machine (default 60)",
+    )

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from support.plugin_search import Body
 
 OK = 200
+REWRITTEN = frozenset({"fused", "expanded"})
 NO_ANSWER = 0
 
 
@@ -59,10 +60,10 @@ class Pair:
 
     @property
     def differs(self) -> bool:
-        """Whether the search was not fused and still is not what plain search gave before and after."""
+        """Whether no rewrite took part in the search and it still is not what plain search gave before and after."""
         return (
             self.through.is_whole
-            and self.through.outcome != "fused"
+            and self.through.outcome not in REWRITTEN
             and self.plain.ids == self.plain_after.ids
             and self.plain.is_whole
             and self.through.ids != self.plain.ids
@@ -117,18 +118,18 @@ class SearchLoad:
         self._over.wait(seconds)
         assert not self.errors, self.errors
 
-    def wait_for_fused(self, in_a_row: int = 5, timeout_s: float = 30.0) -> float:
-        """Waits until so many searches started after now are fused, one after the other; returns how long it took."""
+    def wait_for_rewrites(self, in_a_row: int = 5, timeout_s: float = 30.0) -> float:
+        """Waits until so many searches started after now have rewrites, in a row; returns how long it took."""
         start = time.monotonic()
 
         def recovered() -> bool:
             last = [pair.through.outcome for pair in self.pairs if pair.through.started_s > start][-in_a_row:]
-            return bool(self.errors) or (len(last) == in_a_row and set(last) == {"fused"})
+            return bool(self.errors) or (len(last) == in_a_row and set(last) <= REWRITTEN)
 
         with self._changed:
             held = self._changed.wait_for(recovered, timeout_s)
         assert not self.errors, self.errors
-        assert held, f"not fused again: {self.outcomes(start)}"
+        assert held, f"no rewrites again: {self.outcomes(start)}"
         return time.monotonic() - start
 
     def search_until_over(self, url: str, first_body: int) -> None:

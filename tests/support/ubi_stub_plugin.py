@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import zipfile
 from pathlib import Path
 
 from iterqr_dev_node import NodeInstance
-from iterqr_dev_node.java import find_jdk
+from support.compiled_jar import compile_jar
 
 _SOURCE = Path(__file__).parent / "ubi_stub" / "UbiPlugin.java"
 _DESCRIPTOR = """\
@@ -24,19 +23,8 @@ has.native.controller=false
 
 def build_ubi_stub(instance: NodeInstance, folder: Path) -> Path:
     """Compiles the stub against an instance's own libraries and returns its zip, made in `folder`."""
-    classes = folder / "classes"
-    javac = find_jdk().home / "bin" / "javac"
-    compiled = subprocess.run(
-        [javac, "--release", "21", "-cp", f"{instance.home / 'lib'}/*", "-d", classes, _SOURCE],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert compiled.returncode == 0, compiled.stderr
     jar = folder / "ubi-stub.jar"
-    with zipfile.ZipFile(jar, "w") as archive:
-        for path in sorted(classes.rglob("*.class")):
-            archive.write(path, str(path.relative_to(classes)))
+    compile_jar(_SOURCE, jar, class_path=instance.home / "lib")
     target = folder / "ubi-stub.zip"
     with zipfile.ZipFile(target, "w") as archive:
         archive.write(jar, jar.name)

@@ -8,7 +8,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,13 +33,14 @@ class NodeOptions:
     """How to run a node.
 
     `http_port`: 0 takes any free port. `heap_mb`: Java heap, MiB. `quick_start`: see `node_command`. `settings`: lines
-    of opensearch.yml, such as plugin settings.
+    of opensearch.yml, such as plugin settings. `java_agents`: see `node_command`.
     """
 
     http_port: int = 0
     heap_mb: int = 512
     quick_start: bool = True
     settings: Mapping[str, str] | None = None
+    java_agents: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +261,14 @@ class NodeInstance:
             for name in WRITABLE:
                 user.own(home / name)
         jdk = find_jdk(user=user)
-        return node_command(jdk, home, heap_mb=options.heap_mb, quick_start=options.quick_start), user
+        command = node_command(
+            jdk,
+            home,
+            heap_mb=options.heap_mb,
+            quick_start=options.quick_start,
+            java_agents=options.java_agents,
+        )
+        return command, user
 
     def _environ(self) -> dict[str, str]:
         return {**os.environ, "HOME": str(self.home / "tmp")}

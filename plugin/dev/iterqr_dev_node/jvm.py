@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from iterqr_dev_node.java import Jdk
@@ -24,7 +24,9 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-def node_command(jdk: Jdk, home: Path, *, heap_mb: int, quick_start: bool) -> list[str]:
+def node_command(
+    jdk: Jdk, home: Path, *, heap_mb: int, quick_start: bool, java_agents: Sequence[str] = ()
+) -> list[str]:
     """The command that runs the node whose home is `home`.
 
     Args:
@@ -32,6 +34,7 @@ def node_command(jdk: Jdk, home: Path, *, heap_mb: int, quick_start: bool) -> li
         home: Has lib, modules, plugins, agent, config, data, logs and tmp.
         heap_mb: Java heap, MiB.
         quick_start: Compile quickly rather than well: up in 8 to 10 s instead of 13 to 17 s, slower under load.
+        java_agents: Values of further `-javaagent` options: a jar that the node's user can read, "=" and its options.
     """
     command = [
         str(jdk.java),
@@ -62,6 +65,7 @@ def node_command(jdk: Jdk, home: Path, *, heap_mb: int, quick_start: bool) -> li
     return [
         *command,
         f"-javaagent:{home}/agent/opensearch-agent.jar",
+        *(f"-javaagent:{agent}" for agent in java_agents),
         f"-Dopensearch.path.home={home}",
         f"-Dopensearch.path.conf={home}/config",
         "-Dopensearch.distribution.type=tar",
