@@ -102,8 +102,12 @@ def ubi_event(
 def _logged_client(system: LiveSystem, search: PlantedSearch, patience_s: float) -> str:
     """Returns a client id whose searches are rewritten and logged with it."""
     candidates = [f"{search.query_id}-client-{number}" for number in range(1, _CANDIDATES + 1)]
-    outcomes = {each: system.page(f"{each}-probe", search.query, each).outcome for each in candidates}
-    treated = {f"{each}-probe": each for each in candidates if outcomes[each] not in _UNTREATED}
+    treated = {}
+    for candidate in candidates:
+        page = system.page(f"{candidate}-probe", search.query, candidate)
+        if page.outcome not in _UNTREATED:
+            _expect_token(page)
+            treated[f"{candidate}-probe"] = candidate
     if not treated:
         raise CheckFailedError(f"none of {_CANDIDATES} clients gets rewrites: all are in control or shadow")
     deadline = time.monotonic() + patience_s
@@ -125,16 +129,20 @@ def _logged_client(system: LiveSystem, search: PlantedSearch, patience_s: float)
 
 def _observe(system: LiveSystem, search: PlantedSearch, client_id: str) -> Observed:
     first = system.page(f"{search.query_id}-token", search.query, client_id)
-    if not first.page_token:
-        raise CheckFailedError(
-            f"a search came to outcome {first.outcome} and no page token: the rewrite server must answer"
-        )
+    _expect_token(first)
     pinned = pin(first.page_token, search.rewrites, WINDOW_SIZE)
     page = system.page(search.query_id, search.query, client_id, pinned)
     _expect_fused(page)
     windows = [ChannelWindow("", system.window(search.query))]
     windows += [ChannelWindow(each.rewrite_id, system.window(each.text)) for each in search.rewrites]
     return Observed(search.query_id, tuple(windows), page.shown)
+
+
+def _expect_token(page: AnsweredPage) -> None:
+    if not page.page_token:
+        raise CheckFailedError(
+            f"a search came to outcome {page.outcome} and no page token: the rewrite server must answer"
+        )
 
 
 def _expect_fused(page: AnsweredPage) -> None:
