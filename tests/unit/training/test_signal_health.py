@@ -41,7 +41,7 @@ def by_day(counts: list[Count], measure: str) -> dict[int, tuple[int, int]]:
 @pytest.mark.parametrize(
     ("measure", "days"),
     [
-        ("with_impression", {0: (2, 2), 1: (1, 3)}),
+        ("with_impression", {0: (3, 3), 1: (0, 2)}),
         ("orphans", {0: (1, 4), 1: (2, 2)}),
         ("orphans.not_shown", {0: (1, 4), 1: (0, 2)}),
         ("orphans.no_impression", {0: (0, 4), 1: (1, 2)}),
