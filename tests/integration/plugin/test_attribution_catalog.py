@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.attribution.cases_clauses import clause_cases
 from support.attribution.cases_vectors import VECTOR_MAPPINGS, VECTOR_SETTINGS, vectors_cases
 from support.attribution.catalog import catalog, chosen, spread
 from support.attribution.grading import Grade, report, score
@@ -39,7 +40,7 @@ def test_a_choice_of_every_kind_is_exact_on_the_older_version(knn_node: RunningN
 def test_an_embedding_clause_is_the_originals(knn_node: RunningNode) -> None:
     name = knn_node.unique_name("attribution")
     runner = CaseRunner(knn_node.client, name, mappings=VECTOR_MAPPINGS, settings=VECTOR_SETTINGS)
-    grades = runner.run(vectors_cases())
+    grades = runner.run([*vectors_cases(), *clause_cases()])
     told = score(grades)
     assert (told.precision, told.recall) == (1.0, 1.0), report(grades)
     assert not [each.told() for each in grades if not each.is_exact], report(grades)

@@ -78,10 +78,12 @@ def test_a_named_vector_clause_is_a_sub_channel(vectors: PluginSearch) -> None:
 
 def test_a_document_of_the_clause_alone_is_not_a_rewrites_alone(vectors: PluginSearch) -> None:
     """It lies outside the original's window but inside its clause's, so the rewrite did not bring it by itself."""
-    body = {"query": {"bool": {"should": [{**match("pad krapow")}, named(4)]}}, "size": 1}
-    ext = {"iterqr": {"window_size": 1}}
-    first = vectors.search({**body, "ext": ext})
+    clause = {"knn": {"embedding": {"vector": VECTORS["rewrite"], "k": 4, "_name": "embedding"}}}
+    body = {"query": {"bool": {"should": [match("pad krapow"), clause]}}}
+    rewrites_first = vectors.create_pipeline(response={"rewrite_weight": 3})
+    first = vectors.search({**body, "size": 1, "ext": {"iterqr": {"window_size": 1}}}, pipeline=rewrites_first)
     assert facts(first)["fusion"]["sub_channels"] == {"original/embedding": 1}
+    assert {hit["_id"]: channel_names(hit) for hit in hits(first)} == {"rewrite": ["original/embedding", "thai food"]}
     wide = vectors.search({**body, "size": 4, "ext": {"iterqr": {"window_size": 4}}})
     by_id = {hit["_id"]: channel_names(hit) for hit in hits(wide)}
     assert by_id["rewrite"] == ["original", "original/embedding", "thai food"]

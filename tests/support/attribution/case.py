@@ -102,6 +102,7 @@ class Case:
         rewrites: As the server replies, the n-th with id n.
         windows: What must be retrieved, best first: by the original, then by each rewrite; None for a rewrite that must
             be dropped because it repeats the query or another.
+        clauses: Windows of the query's named vector clauses, by name; `clause_scoring` scores a document in each.
         shape: The user's query for a text.
         body: Further members of the search's body; `params` of its URL.
         target: What is searched: names of indices and aliases in braces.
@@ -121,6 +122,8 @@ class Case:
     query: str
     rewrites: tuple[str, ...]
     windows: tuple[tuple[str, ...] | None, ...]
+    clauses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    clause_scoring: Callable[[Document], float] | None = None
     outcome: str = "fused"
     shape: Shape
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -177,15 +180,19 @@ class Case:
         if self.outcome != "fused":
             window = self.windows[0] or ()
             return [(ORIGINAL, window.index(document) + 1)] if self.tagged and document in window else []
+        named = [(channel_name(number), window) for number, window in enumerate(self.windows)]
+        named += [(clause_channel(name), window) for name, window in self.clauses.items()]
         return [
-            (channel_name(number), window.index(document) + 1)
-            for number, window in enumerate(self.windows)
+            (channel, window.index(document) + 1)
+            for channel, window in named
             if window is not None and document in window
         ]
 
     def _score(self, channel: str, document: str) -> float | None:
         if self.scoring is None:
             return None
+        if channel in map(clause_channel, self.clauses):
+            return self.clause_scoring(self._seen()[document]) if self.clause_scoring else None
         number = 0 if channel == ORIGINAL else int(channel.removeprefix("rewrite "))
         text = self.query if number == 0 else self.rewrites[number - 1]
         seen = self.documents if self.outcome != "fused" else self._seen()
@@ -204,6 +211,11 @@ class Case:
 def channel_name(number: int) -> str:
     """Of the original, number 0, or of the n-th rewrite."""
     return f"rewrite {number}" if number else ORIGINAL
+
+
+def clause_channel(name: str) -> str:
+    """Of a named vector clause of the user's query."""
+    return f"{ORIGINAL}/{name}"
 
 
 def index_of(name: str) -> str:
@@ -244,6 +256,7 @@ def make(
 ) -> Case:
     """A case in short form: documents as words, windows as names with spaces between them."""
     rest.setdefault("shape", match_title)
+    rest["clauses"] = {name: tuple(window.split()) for name, window in rest.get("clauses", {}).items()}
     if isinstance(rest.get("page"), str):
         rest["page"] = tuple(rest["page"].split())
     return Case(

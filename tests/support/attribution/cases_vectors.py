@@ -34,6 +34,12 @@ def knn(k: int, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - options of 
     return {"knn": {"embedding": {"vector": [0.0, 0.0], "k": k, **options}}}
 
 
+def closeness(document: Document) -> float:
+    """The score of a document in the clause alone."""
+    distance: float = document.fields["embedding"][0]
+    return 1 / (1 + distance**2)
+
+
 def beside(k: int, **options: Any) -> Shape:  # noqa: ANN401 - options of the clause
     """Words or vector."""
     return lambda text: {"bool": {"should": [match_title(text), knn(k, **options)]}}
@@ -43,9 +49,8 @@ def near(reach: float) -> Scoring:
     """Words, and for the original the vector, of those that its k reaches."""
 
     def scored(text: str, document: Document) -> float:
-        distance = document.fields["embedding"][0]
-        is_near = text == QUERY and distance <= reach
-        return counting(text, document) + (1 / (1 + distance**2) if is_near else 0.0)
+        is_near = text == QUERY and document.fields["embedding"][0] <= reach
+        return counting(text, document) + (closeness(document) if is_near else 0.0)
 
     return scored
 

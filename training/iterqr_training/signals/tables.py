@@ -123,7 +123,23 @@ EVENTS = TableSpec(
         value=pa.float64(),  # event_attributes.object.object_detail.price, of purchases; null if not told
     ),
 )
+REJECTS = TableSpec(
+    "rejects",
+    "one document, as it was at one operation on its shard, that collection could not read; its values are not kept",
+    ("index_uuid", "shard", "seq_no"),
+    _schema(
+        source=pa.string(),  # iterqr-impressions, ubi_queries, ubi_events
+        index_uuid=pa.string(),
+        shard=pa.int32(),
+        seq_no=pa.int64(),
+        document_id=pa.string(),
+        rejected_at=TIME,  # when it was collected
+        reason=pa.string(),  # missing, wrong_type, out_of_range, repeated, no_source
+        field=pa.string(),  # path of the field
+    ),
+)
 RAW = (IMPRESSIONS, REWRITES, HITS, HIT_CHANNELS, QUERIES, EVENTS)
+COLLECTED = (*RAW, REJECTS)
 
 ATTRIBUTED_EVENTS = TableSpec(
     "attributed_events",
