@@ -64,8 +64,9 @@ def troubled() -> HealthRows:
     statuses = ("credited", "credited", "not_shown", "credited", "no_impression", "no_query_id")
     for event, status in zip(rows.events, statuses, strict=True):
         told = {"event_id": event["event_id"], "timestamp": event["timestamp"], "status": status}
-        rows.attributed_events.append({**told, "rewrite_id": "a"})
+        rows.attributed_events.append({**told, "kind": "click", "rewrite_id": "a"})
     rows.attributed_events.append({**rows.attributed_events[0], "rewrite_id": "b"})  # shared by two
+    rows.attributed_events.append({"event_id": "e6", "timestamp": NOON, "kind": "touch", "status": "not_shown"})
     rows.query_outcomes += _searches("well known", 5, rewrites=1, level1_clicks=9)
     rows.query_outcomes += _searches("clicked", 2, rewrites=1, level1_clicks=1)
     rows.query_outcomes += _searches("bought", 1, rewrites=2, level1_orders=1)

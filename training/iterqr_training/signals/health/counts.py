@@ -63,7 +63,8 @@ def _with_impression(signals: Signals) -> ir.Table:
 
 
 def _orphans(attributed: ir.Table) -> list[ir.Table]:
-    events = attributed.select("event_id", "status", day=_day(attributed.timestamp)).distinct()
+    counted = attributed.filter(attributed.kind != "touch")
+    events = counted.select("event_id", "status", day=_day(counted.timestamp)).distinct()
     reasons = [_counted(f"{ORPHANS}.{each}", events, events.status == each) for each in ORPHAN_REASONS]
     return [_counted(ORPHANS, events, events.status != "credited"), *reasons]
 
