@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
 from iterqr_training.errors import CheckFailedError, SourceError
+from iterqr_training.main import main
 from iterqr_training.signals.attribution_check.cases import planted_cases
 from iterqr_training.signals.attribution_check.comparison import CaseResult
 from iterqr_training.signals.attribution_check.live_system import LiveSystem
@@ -38,6 +42,7 @@ class Live:
     """A node with a key, impressions and UBI indices, that asks a rewrite server."""
 
     client: OpenSearch
+    url: str
 
     def check(self, measure: Measure, run_id: str, patience_s: float = 20.0) -> tuple[CaseResult, ...]:
         system = LiveSystem(self.client, CheckSettings(), run_id)
@@ -69,7 +74,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         with running_server() as server, OpenSearch(url, timeout=30) as client:
             client.transport.perform_request("POST", "/_plugins/_iterqr/ubi/initialize")
             set_endpoint(client, server.address)
-            yield Live(client)
+            yield Live(client, url)
     finally:
         instance.delete()
 
@@ -79,6 +84,41 @@ def test_right_credit_passes_and_nothing_is_left(live: Live) -> None:
     assert [(each.name, each.problems) for each in results if not each.holds] == []
     assert sum(each.events for each in results) == 20
     assert live.left("right") == 0
+
+
+def command(live: Live, key: str, folder: Path) -> dict[str, Any]:
+    """Runs `iterqr-train attribution-check`; returns its report."""
+    (folder / "client.key").write_text(key + "\n")
+    report = folder / "check.json"
+    main(
+        ["attribution-check", "--url", live.url, "--client-key-file", str(folder / "client.key"), "--json", str(report)]
+    )
+    told: dict[str, Any] = json.loads(report.read_text())
+    return told
+
+
+def test_what_is_collected_and_attributed_is_credited_rightly(
+    live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Others search meanwhile and before.
+    live.client.index(index="ubi_events", body={"action_name": "click", "timestamp": "2026-01-01T00:00:00Z"})
+    told = command(live, KEY, tmp_path)
+    assert told["holds"]
+    assert [each["problems"] for each in told["cases"]] == [[]] * len(planted_cases("x"))
+    assert "credited" in capsys.readouterr().out
+    assert not live.client.indices.exists(index="iterqr-attribution-check-*", params={"allow_no_indices": "false"})
+
+
+def test_with_another_key_nothing_may_be_learned(
+    live: Live, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command(live, "not the key of the node", tmp_path)
+    assert ended.value.code == 1
+    assert "nothing may be learned" in capsys.readouterr().err
+    wrong = json.loads((tmp_path / "check.json").read_text())
+    (exclusive,) = (each for each in wrong["cases"] if each["case"] == "exclusive")
+    assert "status is other_client, not credited" in exclusive["problems"][0]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from iterqr_training.errors import StoreError
-from iterqr_training.signals.store.partitions import DatedRows, by_date, dates_of, pieces
+from iterqr_training.signals.store.partitions import DatedRows, pieces
 from iterqr_training.signals.store.reader import read_snapshot
 from iterqr_training.signals.store.state import DataFile, ShardId, StoreState, Watermark, decode_state, encode_state
 from iterqr_training.signals.store.writer import SignalStore
@@ -236,15 +236,6 @@ def test_the_state_is_written_as_it_is_read() -> None:
     ).with_replacement([], [], 5.0)
     assert decode_state(encode_state(state)) == state
     assert json.loads(encode_state(state))["schema"] == "iterqr-signals/v1"
-
-
-def test_rows_are_split_by_utc_date() -> None:
-    table = pa.concat_tables([queries("a"), queries("b", day=1), queries("c")])
-    split = list(by_date("queries", table, dates_of(table["timestamp"])))
-    assert [(each.date, each.rows["document_id"].to_pylist()) for each in split] == [
-        ("2026-03-01", ["a", "c"]),
-        ("2026-03-02", ["b"]),
-    ]
 
 
 def test_files_are_bounded() -> None:

@@ -32,11 +32,13 @@ class PlantedSignals:
 
     Attributes:
         application: Of the check's searches, queries and events, and of no others.
-        events: How many events were written.
+        query_ids: Of the searches whose impressions are written.
+        event_ids: Of the events that are written.
     """
 
     application: str
-    events: int
+    query_ids: frozenset[str]
+    event_ids: frozenset[str]
 
 
 Measure = Callable[[PlantedSignals], pa.Table]
@@ -60,12 +62,14 @@ def check_attribution(
         observed = [_observe(system, search, client_id) for case in cases for search in case.searches]
         _expect_no([problem for case in cases for problem in planting_problems(case, observed)])
         began_at = datetime.now(UTC)
-        _await_impressions(system, {each.query_id for each in observed}, patience_s)
+        query_ids = frozenset(each.query_id for each in observed)
+        _await_impressions(system, query_ids, patience_s)
         events = [event for case in cases for event in case.events]
         clients = {Shopper.OWN: client_id, Shopper.OTHER: f"{client_id}-other", Shopper.UNKNOWN: ""}
         shown = {each.query_id: each.shown for each in observed}
         system.send([(each.event_id, ubi_event(each, system.application, clients, shown, began_at)) for each in events])
-        attributed = measure(PlantedSignals(system.application, len(events)))
+        event_ids = frozenset(each.event_id for each in events)
+        attributed = measure(PlantedSignals(system.application, query_ids, event_ids))
         return tuple(attribution_problems(case, observed, attributed) for case in cases)
 
 
@@ -155,7 +159,7 @@ def _expect_no(problems: Sequence[str]) -> None:
         raise CheckFailedError("the node does not retrieve what was planted: " + "; ".join(problems))
 
 
-def _await_impressions(system: LiveSystem, query_ids: set[str], patience_s: float) -> None:
+def _await_impressions(system: LiveSystem, query_ids: frozenset[str], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while missing := query_ids - {each.query_id for each in system.logged()}:
         if time.monotonic() > deadline:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 MAX_FILE_ROWS = 1_000_000
 
@@ -18,23 +17,6 @@ class DatedRows:
     table: str
     date: str
     rows: pa.Table
-
-
-def dates_of(times: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """The dates of UTC times, as YYYY-MM-DD."""
-    return pc.cast(pc.cast(times, pa.date32()), pa.string())
-
-
-def by_date(table: str, rows: pa.Table, dates: pa.Array) -> Iterator[DatedRows]:
-    """Splits rows by their dates; in order of dates, rows of a date in the order given.
-
-    Args:
-        table: Its name.
-        rows: Of it.
-        dates: One for each row.
-    """
-    for date in sorted(pc.unique(dates).to_pylist()):
-        yield DatedRows(table, date, rows.filter(pc.equal(dates, date)))
 
 
 def pieces(rows: pa.Table, max_rows: int = MAX_FILE_ROWS) -> Iterator[pa.Table]:
