@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,7 @@ _US_A_DAY = 86_400_000_000
 _DAYS = 14
 
 Ints = npt.NDArray[np.int64]
-Column = npt.NDArray[np.generic] | pa.Array
+Column: TypeAlias = npt.NDArray[Any] | pa.Array
 _OUTCOMES = np.array(["control", "original_suffices", "fused", "timeout"])
 
 
