@@ -24,6 +24,7 @@ import org.iterqr.opensearch.response.RequestExt;
 import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.ubi.UbiParameters;
 import org.iterqr.opensearch.ubi.UbiQueryDocument;
+import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.threadpool.ThreadPool;
@@ -160,7 +161,10 @@ public final class ImpressionLog implements SearchObserver {
         ObjectIds.of(search.response().getHits().getHits(), identity.ubi().objectIdField());
     ImpressionDocument.Context context =
         new ImpressionDocument.Context(
-            time(search), hasher.hash(identity.clientId()), objectIds, now.redactsQueries());
+            time(search.request(), takesEventTime, Instant.now()),
+            hasher.hash(identity.clientId()),
+            objectIds,
+            now.redactsQueries());
     String id = documentId(identity);
     if (now.logsImpressions()) {
       impressions.write(new LogEntry(id, ImpressionDocument.of(search, context)));
@@ -171,11 +175,17 @@ public final class ImpressionLog implements SearchObserver {
     }
   }
 
-  /** A section may also come from another cluster's node, which takes what this one does not. */
-  private Instant time(AnsweredSearch search) {
-    Optional<Instant> told =
-        takesEventTime ? RequestExt.of(search.request()).eventTime() : Optional.empty();
-    return told.orElseGet(() -> Instant.now().truncatedTo(ChronoUnit.MILLIS));
+  /**
+   * A section may also come from another cluster's node, which takes what this one does not.
+   *
+   * @param request as it was searched
+   * @param takesEventTime whether a search that says when it happened is believed
+   * @param now what the node's clock says
+   * @return when the search happened
+   */
+  static Instant time(SearchRequest request, boolean takesEventTime, Instant now) {
+    Optional<Instant> told = takesEventTime ? RequestExt.of(request).eventTime() : Optional.empty();
+    return told.orElse(now.truncatedTo(ChronoUnit.MILLIS));
   }
 
   /**
