@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from iterqr_training.signals.attribution_check.settings import CheckSettings
 from opensearchpy import OpenSearch
 from support.cluster_settings import cluster_settings
 from support.node_keystore_entry import put_in_keystore
-from support.opensearch_node import DEFAULT_VERSION, TEST_SETTINGS
+from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, TEST_SETTINGS
 from support.plugin_search import current_endpoint, set_endpoint
 from support.reference_attribution import Rules, attribute_planted
 from support.rewrite_server import running_server
@@ -44,8 +45,10 @@ class Live:
     client: OpenSearch
     url: str
 
-    def check(self, measure: Measure, run_id: str, patience_s: float = 20.0) -> tuple[CaseResult, ...]:
-        system = LiveSystem(self.client, CheckSettings(), run_id)
+    def check(
+        self, measure: Measure, run_id: str, *, patience_s: float = 20.0, pipeline: str = ""
+    ) -> tuple[CaseResult, ...]:
+        system = LiveSystem(self.client, CheckSettings(pipeline=pipeline), run_id)
         return check_attribution(system, planted_cases(run_id), measure, patience_s=patience_s)
 
     def measure(self, rules: Rules) -> Measure:
@@ -65,9 +68,15 @@ class Live:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    instance = NodeInstance.create(tmp_path_factory.mktemp("check") / "node", DEFAULT_VERSION)
+    with live_system(DEFAULT_VERSION, tmp_path_factory.mktemp("check")) as system:
+        yield system
+
+
+@contextmanager
+def live_system(version: str, folder: Path) -> Iterator[Live]:
+    instance = NodeInstance.create(folder / "node", version)
     try:
-        instance.install(build_plugin(DEFAULT_VERSION))
+        instance.install(build_plugin(version))
         put_in_keystore(instance, "plugins.iterqr.client_id.hash_key", KEY)
         url = instance.start(NodeOptions(settings=SETTINGS)).url
         assert url is not None
@@ -107,6 +116,28 @@ def test_what_is_collected_and_attributed_is_credited_rightly(
     assert [each["problems"] for each in told["cases"]] == [[]] * len(planted_cases("x"))
     assert "credited" in capsys.readouterr().out
     assert not live.client.indices.exists(index="iterqr-attribution-check-*", params={"allow_no_indices": "false"})
+
+
+def test_on_the_older_version_it_is_credited_rightly_too(tmp_path: Path) -> None:
+    with live_system(KNN_VERSION, tmp_path) as older:
+        assert command(older, KEY, tmp_path)["holds"]
+
+
+def test_through_a_pipeline_of_the_live_system(live: Live) -> None:
+    body = {
+        "request_processors": [{"query_rewrite": {"budget_ms": 300, "window_size": 50, "max_rewrites": 1}}],
+        "response_processors": [{"rewrite_channel": {"rewrite_weight": 0.1, "rank_constant": 60, "fusion": "append"}}],
+    }
+    live.client.transport.perform_request("PUT", "/_search/pipeline/live", body=body)
+    results = live.check(live.measure(Rules()), "piped", pipeline="live")
+    assert all(each.holds for each in results)
+
+
+def test_a_pipeline_of_other_processors_proves_nothing(live: Live) -> None:
+    live.client.transport.perform_request("PUT", "/_search/pipeline/other", body={"request_processors": []})
+    with pytest.raises(SourceError, match="no page token"):
+        live.check(live.measure(Rules()), "other", pipeline="other")
+    assert live.left("other") == 0
 
 
 def test_with_another_key_nothing_may_be_learned(

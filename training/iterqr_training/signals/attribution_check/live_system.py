@@ -97,7 +97,10 @@ class LiveSystem:
             response = self._client.search(index=self.index, body=body, params=params)
         facts = response.get("ext", {}).get("iterqr")
         if facts is None:
-            raise SourceError("a search through the plugin: its response has no ext.iterqr, so no page token")
+            raise SourceError(
+                "a search through the plugin: its response has no ext.iterqr and so no page token; is the pipeline one "
+                "of this plugin, and the UBI plugin not installed, which takes its place?"
+            )
         return AnsweredPage(facts["outcome"], facts.get("page_token", ""), _ids(response))
 
     def logged(self) -> tuple[LoggedSearch, ...]:

@@ -30,6 +30,9 @@ class Bound:
 class HealthSettings:
     """Needs and bounds; shares are from 0 to 1.
 
+    The bounds are for a plugin that logs every client's impressions (`plugins.iterqr.impressions.sample_rate` is 1):
+    events of clients that are not sampled name searches without impression.
+
     Attributes:
         tail_searches: A query (of one region) searched at most so often is a tail query.
         level1_clicks_needed: Level-1 clicks that label a tail query.
