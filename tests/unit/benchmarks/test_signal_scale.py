@@ -103,8 +103,8 @@ def test_a_key_that_is_there_twice_is_no_agreement() -> None:
 
 def _report(*agreements: Agreement) -> SignalScaleReport:
     runs = (
-        Measured("duckdb", 1_000, 2.0, 300.0, {"events": 1.5}, {"hints": 7}, ""),
-        Measured("spark", 1_000, 9.0, 900.0, {}, {}, "exit status 1: <boom> & more"),
+        Measured("duckdb", 1_000, 2.0, 3.5, 300.0, {"events": 1.5}, {"hints": 7}, ""),
+        Measured("spark", 1_000, 9.0, 12.0, 900.0, {}, {}, "exit status 1: <boom> & more"),
     )
     return SignalScaleReport(
         "now", this_machine(), {"duckdb": "2"}, {"seed": 1}, {1_000: {"hits": 9}}, runs, agreements
