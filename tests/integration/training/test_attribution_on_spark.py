@@ -16,6 +16,7 @@ from support.signals.running import run_attribution
 pytest.importorskip("pyspark")
 
 
+@pytest.mark.timeout(900)  # most of it is Java compiling what Spark generates
 def test_marts_are_the_same_row_for_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(find_jdk().home))
     # Neither engine may take the times for those of its own zone.

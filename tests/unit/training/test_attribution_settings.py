@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from iterqr_training.errors import EngineError, SettingError, StoreError
 from iterqr_training.signals.attribution.settings import AttributionSettings
@@ -121,6 +122,19 @@ def test_many_files_are_one_table_whatever_folders_they_lie_in(tmp_path: Path) -
     assert rows["impression_id"].to_pylist() == ["p1", "p2"]
     assert rows["outcome"].to_pylist() == ["fused", "fused"]
     assert rows.schema == IMPRESSIONS.schema
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "damaged.parquet").write_bytes(b"no Parquet")
+    with open_engine("duckdb://?threads=1") as engine, pytest.raises(EngineError, match=r"DuckDB: .*damaged\.parquet"):
+        engine.read(HITS, [tmp_path / "damaged.parquet"])
+
+
+def test_a_file_without_a_column_is_refused(tmp_path: Path) -> None:
+    pq.write_table(HITS.schema.empty_table().drop_columns(["index", "shown"]), tmp_path / "old.parquet")
+    with open_engine("duckdb://?threads=1") as engine, pytest.raises(StoreError) as refused:
+        engine.read(HITS, [tmp_path / "old.parquet"])
+    assert str(refused.value) == "hits lacks columns: shown, index"
 
 
 def test_raw_files_are_found_below_the_tables_folders(tmp_path: Path) -> None:
