@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import ibis.expr.types as ir
 from iterqr_training.signals.engines import Engine
 from iterqr_training.signals.marts import read_marts
 from iterqr_training.signals.tables import MARTS, TableSpec
@@ -46,8 +47,12 @@ def _compared(
     return Agreement(
         impressions,
         spec.name,
-        rows=int(one.count().execute()),
-        unique_keys=int(one.select(*spec.key).distinct().count().execute()),
-        only_first=int(one.difference(other, distinct=False).count().execute()),
-        only_second=int(other.difference(one, distinct=False).count().execute()),
+        rows=_count(engine, one),
+        unique_keys=_count(engine, one.select(*spec.key).distinct()),
+        only_first=_count(engine, one.difference(other, distinct=False)),
+        only_second=_count(engine, other.difference(one, distinct=False)),
     )
+
+
+def _count(engine: Engine, table: ir.Table) -> int:
+    return int(engine.collect(table.count().as_table()).column(0)[0].as_py())

@@ -1,4 +1,4 @@
-"""One attribution in a process of its own: its time, and the memory of all processes that belong to it."""
+"""One attribution in a process of its own: its time, and processor time and memory of all that belong to it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ class Measured:
     """One run. `wall_s`: of the whole command; `seconds`: of its steps; `rows`: of the marts; `failure`: "" if none.
 
     `peak_memory_mib` is the highest sum of the resident memory of the process and its children, Spark's JVM among
-    them; memory that they share is counted twice.
+    them; memory that they share is counted twice. `cpu_s` is the processor time of them all, up to the last sample: on
+    a busy machine it says more than the clock.
     """
 
     engine: str
     impressions: int
     wall_s: float
+    cpu_s: float
     peak_memory_mib: float
     seconds: Mapping[str, float]
     rows: Mapping[str, int]
@@ -58,7 +60,7 @@ def measure(engine: str, url: str, impressions: int, raw: Path, out: Path, timeo
     began = time.monotonic()
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True)
-    with _Memory(process.pid) as memory:
+    with _Usage(process.pid) as usage:
         try:
             status = process.wait(timeout_s)
             failure = "" if status == 0 else f"exit status {status}: {last_lines(log)}"
@@ -70,22 +72,28 @@ def measure(engine: str, url: str, impressions: int, raw: Path, out: Path, timeo
             process.wait()
     wall_s = time.monotonic() - began
     if failure:
-        return Measured(engine, impressions, wall_s, memory.peak_mib, {}, {}, failure)
+        return Measured(engine, impressions, wall_s, usage.cpu_s, usage.peak_mib, {}, {}, failure)
     try:
         about = read_marts(out).about
     except StoreError as error:
-        return Measured(engine, impressions, wall_s, memory.peak_mib, {}, {}, str(error))
-    return Measured(engine, impressions, wall_s, memory.peak_mib, about["seconds"], about["rows"], "")
+        return Measured(engine, impressions, wall_s, usage.cpu_s, usage.peak_mib, {}, {}, str(error))
+    return Measured(engine, impressions, wall_s, usage.cpu_s, usage.peak_mib, about["seconds"], about["rows"], "")
 
 
-class _Memory:
-    """Samples the resident memory of a process and its children while it is open."""
+class _Usage:
+    """Samples what a process and its children use while it is open."""
 
     def __init__(self, pid: int) -> None:
         self.peak_mib = 0.0
         self._process = psutil.Process(pid)
+        self._cpu_s: dict[int, float] = {}
         self._ended = threading.Event()
-        self._sampler = threading.Thread(target=self._sample, name="memory", daemon=True)
+        self._sampler = threading.Thread(target=self._sample, name="usage", daemon=True)
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time of all processes seen, each as last seen."""
+        return sum(self._cpu_s.values())
 
     def __enter__(self) -> Self:
         self._sampler.start()
@@ -102,4 +110,6 @@ class _Memory:
                 for process in (self._process, *self._process.children(recursive=True)):
                     with contextlib.suppress(psutil.NoSuchProcess):
                         total += process.memory_info().rss
+                        times = process.cpu_times()
+                        self._cpu_s[process.pid] = times.user + times.system
             self.peak_mib = max(self.peak_mib, total / _MIB)

@@ -62,18 +62,20 @@ def scale_json(report: SignalScaleReport) -> str:
 def scale_table(report: SignalScaleReport) -> Group:
     """Returns what a person reads on the console."""
     table = Table(title="Attribution by size")
-    for column in ("impressions", "engine", "seconds", "of it attribution", "a million", "peak memory MiB", "rows"):
+    for column in ("impressions", "engine", "seconds", "of it attribution", "processor s", "peak memory MiB", "rows"):
         table.add_column(column, justify="left" if column == "engine" else "right")
     for run in report.runs:
         if run.failure:
-            table.add_row(f"{run.impressions:,}", run.engine, "failed", "", "", f"{run.peak_memory_mib:,.0f}", "")
+            table.add_row(
+                f"{run.impressions:,}", run.engine, "failed", "", f"{run.cpu_s:,.1f}", f"{run.peak_memory_mib:,.0f}", ""
+            )
         else:
             table.add_row(
                 f"{run.impressions:,}",
                 run.engine,
                 f"{run.wall_s:,.1f}",
                 f"{sum(run.seconds.values()):,.1f}",
-                f"{run.wall_s / run.impressions * 1e6:,.1f}",
+                f"{run.cpu_s:,.1f}",
                 f"{run.peak_memory_mib:,.0f}",
                 f"{sum(run.rows.values()):,}",
             )
@@ -93,6 +95,7 @@ def scale_html(report: SignalScaleReport) -> str:
         verdict=verdict(report),
         plots={
             **_plots(report, "seconds", lambda run: run.wall_s),
+            **_plots(report, "processor seconds", lambda run: run.cpu_s),
             **_plots(report, "peak memory in MiB", lambda run: run.peak_memory_mib),
         },
     )

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         def write(folder: Path) -> Mapping[str, Any]:
             seconds = _attribute(engine, files, folder, settings, console)
             attributed = sorted((folder / ATTRIBUTED_EVENTS.name).glob("*.parquet"))
-            counts.extend(count_events(engine.read(ATTRIBUTED_EVENTS, attributed)))
+            counts.extend(count_events(engine, engine.read(ATTRIBUTED_EVENTS, attributed)))
             return _about(files, folder, engine, settings, seconds, counts)
 
         marts = write_marts(options.out, write)

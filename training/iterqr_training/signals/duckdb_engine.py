@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from iterqr_training.errors import EngineError
@@ -25,21 +26,32 @@ class _DuckDb:
 
     def read(self, spec: TableSpec, files: Sequence[Path]) -> ir.Table:
         paths = list(files) or [self._empty(spec)]
-        # A folder named like `date=2026-01-01` must not become a column.
-        return conform(self._backend.read_parquet(paths, hive_partitioning=False), spec)
+        with _told():  # a folder named like `date=2026-01-01` must not become a column
+            table = self._backend.read_parquet(paths, hive_partitioning=False)
+        return conform(table, spec)
 
     def write(self, table: ir.Table, folder: Path) -> None:
         folder.mkdir(parents=True)
-        try:
+        with _told():
             self._backend.to_parquet(table, folder / "part-0.parquet", compression="zstd")
-        except duckdb.Error as error:
-            raise EngineError(f"DuckDB: {first_line(error)}") from error
+
+    def collect(self, table: ir.Table) -> pa.Table:
+        with _told():
+            return self._backend.to_pyarrow(table)
 
     def _empty(self, spec: TableSpec) -> Path:
         """A file without rows: DuckDB learns a schema only from one."""
         file = self._own / f"{spec.name}-empty.parquet"
         pq.write_table(spec.schema.empty_table(), file)
         return file
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineError(f"DuckDB: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

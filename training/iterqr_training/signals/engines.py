@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
-from iterqr_training.errors import EngineError, SettingError
+from iterqr_training.errors import EngineError, SettingError, StoreError
 from iterqr_training.signals.tables import TableSpec
 
 DEFAULT_ENGINE = "duckdb://"
@@ -50,7 +51,19 @@ class Engine(Protocol):
     kind: str
 
     def read(self, spec: TableSpec, files: Sequence[Path]) -> ir.Table:
-        """Returns the rows of Parquet files, with the columns of the schema; no files are no rows."""
+        """Returns the rows of Parquet files, with the columns of the schema; no files are no rows.
+
+        Raises:
+            EngineError: A file is damaged.
+            StoreError: The files lack a column.
+        """
+
+    def collect(self, table: ir.Table) -> pa.Table:
+        """Computes a small table and returns its rows.
+
+        Raises:
+            EngineError: It could not be computed.
+        """
 
     def write(self, table: ir.Table, folder: Path) -> None:
         """Computes a table and writes it as Parquet files into a folder that is not there yet.
@@ -130,8 +143,14 @@ def _start(asked: EngineUrl, own: Path) -> contextlib.AbstractContextManager[Eng
 
 
 def conform(table: ir.Table, spec: TableSpec) -> ir.Table:
-    """Returns the columns of a schema in its order and of its types."""
+    """Returns the columns of a schema in its order and of its types.
+
+    Raises:
+        StoreError: The table lacks one.
+    """
     schema = ibis.Schema.from_pyarrow(spec.schema)
+    if missing := [name for name in schema if name not in table.columns]:
+        raise StoreError(f"{spec.name} lacks columns: {', '.join(missing)}")
     return table.select(**{name: table[name].cast(kind) for name, kind in schema.items()})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis.backends.pyspark.datatypes import PySparkSchema
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
@@ -39,20 +40,33 @@ class _Spark:
         self._views = 0
 
     def read(self, spec: TableSpec, files: Sequence[Path]) -> ir.Table:
-        if files:
-            rows = self._session.read.parquet(*(f"file://{path.absolute()}" for path in files))
-        else:
-            rows = self._session.createDataFrame([], PySparkSchema.from_ibis(ibis.Schema.from_pyarrow(spec.schema)))
         self._views += 1
         name = f"{spec.name}_{self._views}"
-        rows.createOrReplaceTempView(name)
-        return conform(self._backend.table(name), spec)
+        with _told():
+            if files:
+                rows = self._session.read.parquet(*(f"file://{path.absolute()}" for path in files))
+            else:
+                schema = PySparkSchema.from_ibis(ibis.Schema.from_pyarrow(spec.schema))
+                rows = self._session.createDataFrame([], schema)
+            rows.createOrReplaceTempView(name)
+            table = self._backend.table(name)
+        return conform(table, spec)
 
     def write(self, table: ir.Table, folder: Path) -> None:
-        try:
+        with _told():
             self._backend.to_parquet_dir(table, f"file://{folder.absolute()}", options={"compression": "zstd"})
-        except (PySparkException, Py4JError) as error:
-            raise EngineError(f"Spark: {first_line(error)}") from error
+
+    def collect(self, table: ir.Table) -> pa.Table:
+        with _told():
+            return self._backend.to_pyarrow(table)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise EngineError(f"Spark: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

@@ -72,7 +72,9 @@ def attribute(
     harvested = work.keep(
         "examination", "neighbour_clicks", neighbour_clicks(raw.hits, raw.impressions, credited, settings)
     )
-    examination = work.put(tables.EXAMINATION, examination_curve(_harvested(harvested), settings), folder)
+    examination = work.put(
+        tables.EXAMINATION, examination_curve(_harvested(engine.collect(harvested)), settings), folder
+    )
     described = work.keep(
         "levels", "described", describe(credited, raw.impressions, of_rewrites, examination, settings)
     )
@@ -116,5 +118,5 @@ class _Work:
         return self.engine.read(spec, sorted(folder.glob("*.parquet")))
 
 
-def _harvested(table: ir.Table) -> list[NeighbourClicks]:
-    return [NeighbourClicks(**row) for row in table.to_pyarrow().to_pylist()]
+def _harvested(rows: pa.Table) -> list[NeighbourClicks]:
+    return [NeighbourClicks(**row) for row in rows.to_pylist()]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import ibis.expr.types as ir
 
+from iterqr_training.signals.engines import Engine
+
 
 @dataclass(frozen=True, slots=True)
 class EventCount:
@@ -18,8 +20,12 @@ class EventCount:
     events: int
 
 
-def count_events(attributed: ir.Table) -> Sequence[EventCount]:
-    """Counts the events of `ATTRIBUTED_EVENTS`, the most credited kinds first."""
+def count_events(engine: Engine, attributed: ir.Table) -> Sequence[EventCount]:
+    """Counts the events of `ATTRIBUTED_EVENTS`, ordered by kind, the credited ones first.
+
+    Raises:
+        EngineError: They could not be counted.
+    """
     counted = attributed.group_by("kind", "status", "level").agg(events=attributed.event_id.nunique())
-    counts = [EventCount(**row) for row in counted.to_pyarrow().to_pylist()]
+    counts = [EventCount(**row) for row in engine.collect(counted).to_pylist()]
     return sorted(counts, key=lambda each: (each.kind, each.status != "credited", each.status, each.level or 0))
