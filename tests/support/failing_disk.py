@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,9 +29,9 @@ class FailingDisk(Disk):
         self._count()
         return super().write_table(table, file)
 
-    def sync_folder(self, folder: Path) -> None:
+    def sync(self, files: Sequence[Path]) -> None:
         self._count()
-        super().sync_folder(folder)
+        super().sync(files)
 
     def write_text(self, text: str, file: Path) -> None:
         if self._left == 0:

@@ -90,34 +90,37 @@ class SignalStore:
             StoreError: The disk refuses. Nothing is committed then, and the store can go on.
         """
         try:
-            files = [file for dated in rows for file in self._write(dated)]
+            files = self._write(rows)
             self._put_state(self._state.with_commit(files, watermarks))
         except OSError as error:
             raise StoreError(f"{self._folder}: cannot commit: {error}; free space or rights, then run again") from error
 
     def compact(self, *, min_files: int = _COMPACT_FROM_FILES) -> int:
-        """Joins the files of partitions that have many small ones. Returns how many files fewer there are.
+        """Joins small files of a partition where many have about the same size. Returns how many fewer there are.
 
         Args:
-            min_files: A partition is rewritten if it has at least so many files that are not full.
+            min_files: So many files of a size are joined. A row is written again about once for each size.
 
         Raises:
-            StoreError: The disk refuses. What was joined before stays.
+            StoreError: The disk refuses. Nothing is changed then.
         """
-        fewer = 0
-        small = sorted((file for file in self._state.files if file.rows < MAX_FILE_ROWS), key=_partition)
+        old: list[DataFile] = []
+        new: list[DataFile] = []
+        small = sorted((file for file in self._state.files if file.rows < MAX_FILE_ROWS), key=_partition_and_size)
         try:
-            for _, group in groupby(small, key=_partition):
-                old = list(group)
-                if len(old) >= max(min_files, 2):
-                    new = self._joined(old)
-                    self._put_state(self._state.with_replacement(old, new, time.time()))
-                    fewer += len(old) - len(new)
+            for _, group in groupby(small, key=_partition_and_size):
+                files = list(group)
+                if len(files) >= max(min_files, 2):
+                    old += files
+                    new += self._joined(files)
+            if old:
+                self._put_state(self._state.with_replacement(old, new, time.time()))
+                self._remove_leftovers()
         except OSError as error:
             raise StoreError(
                 f"{self._folder}: cannot compact: {error}; free space or rights, then run again"
             ) from error
-        return fewer
+        return len(old) - len(new)
 
     def _open(self) -> None:
         for spec in COLLECTED:
@@ -140,6 +143,7 @@ class SignalStore:
         self._disk.make_folder(file.parent)
         partial = file.with_name(f".{file.name}.partial")
         self._disk.write_table(spec.schema.empty_table(), partial)
+        self._disk.sync([partial])
         self._disk.replace(partial, file)
 
     def _remove_leftovers(self) -> None:
@@ -155,21 +159,23 @@ class SignalStore:
         for partial in (*(self._folder / EMPTY_FOLDER).glob(".*.partial"), self._folder / _PARTIAL_STATE):
             self._disk.remove(partial)
 
-    def _write(self, dated: DatedRows) -> list[DataFile]:
+    def _write(self, rows: Iterable[DatedRows]) -> list[DataFile]:
+        files = [self._write_piece(dated, piece) for dated in rows for piece in pieces(dated.rows)]
+        if files:
+            self._disk.sync([self._folder / file.path for file in files])
+        return files
+
+    def _write_piece(self, dated: DatedRows, piece: pa.Table) -> DataFile:
         folder = self._folder / dated.table / f"date={dated.date}"
         self._disk.make_folder(folder)
-        files = []
-        for piece in pieces(dated.rows):
-            file = folder / f"{self._state.generation + 1:08d}-{uuid.uuid4().hex[:12]}.parquet"
-            size_bytes = self._disk.write_table(piece, file)
-            path = file.relative_to(self._folder).as_posix()
-            files.append(DataFile(dated.table, dated.date, path, piece.num_rows, size_bytes))
-        self._disk.sync_folder(folder)
-        return files
+        file = folder / f"{self._state.generation + 1:08d}-{uuid.uuid4().hex[:12]}.parquet"
+        size_bytes = self._disk.write_table(piece, file)
+        path = file.relative_to(self._folder).as_posix()
+        return DataFile(dated.table, dated.date, path, piece.num_rows, size_bytes)
 
     def _joined(self, old: Sequence[DataFile]) -> list[DataFile]:
         rows = pa.concat_tables([pq.ParquetFile(self._folder / file.path).read() for file in old])
-        return self._write(DatedRows(old[0].table, old[0].date, rows))
+        return self._write([DatedRows(old[0].table, old[0].date, rows)])
 
     def _put_state(self, state: StoreState) -> None:
         partial = self._folder / _PARTIAL_STATE
@@ -178,5 +184,6 @@ class SignalStore:
         self._state = state
 
 
-def _partition(file: DataFile) -> tuple[str, str]:
-    return file.table, file.date
+def _partition_and_size(file: DataFile) -> tuple[str, str, int]:
+    """Sizes are told apart by powers of eight."""
+    return file.table, file.date, file.rows.bit_length() // 3
