@@ -30,7 +30,7 @@ MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(SYNCED) ## Install, start node and server, search 40 tail queries without and with rewrites, report, stop
@@ -56,6 +56,10 @@ bench-rpc: $(SYNCED) ## Load the server over gRPC at twice its capacity (QUICK=1
 .PHONY: bench-search
 bench-search: $(SYNCED) ## Load a node with the plugin beside plain searches (QUICK=1: under 3 minutes)
 	$(BIN)/iterqr-bench search $(if $(QUICK),--quick) $(ARGS)
+
+.PHONY: bench-signals
+bench-signals: $(SPARK_SYNCED) ## Attribute up to 10 million impressions on DuckDB and Spark (QUICK=1: 100,000)
+	$(BIN)/iterqr-bench signals $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: soak
 soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may grow or get lost (ARGS="--minutes 5")

@@ -11,6 +11,7 @@ import org.iterqr.opensearch.client.ClientStatsSection;
 import org.iterqr.opensearch.client.RewriteClient;
 import org.iterqr.opensearch.client.TlsSettings;
 import org.iterqr.opensearch.client.TraceContext;
+import org.iterqr.opensearch.eventtime.EventTimeSetting;
 import org.iterqr.opensearch.experiment.Experiment;
 import org.iterqr.opensearch.experiment.ExperimentSettings;
 import org.iterqr.opensearch.explain.ExplainedSearch;
@@ -63,6 +64,7 @@ import org.opensearch.rest.RestController;
 import org.opensearch.rest.RestHandler;
 import org.opensearch.rest.RestHeaderDefinition;
 import org.opensearch.script.ScriptService;
+import org.opensearch.search.SearchExtBuilder;
 import org.opensearch.search.pipeline.Processor;
 import org.opensearch.search.pipeline.SearchRequestProcessor;
 import org.opensearch.search.pipeline.SearchResponseProcessor;
@@ -74,6 +76,7 @@ import org.opensearch.watcher.ResourceWatcherService;
 public final class IterqrPlugin extends Plugin
     implements ActionPlugin, ReloadablePlugin, SearchPlugin, SearchPipelinePlugin {
   private final boolean readsUbiExt;
+  private final boolean takesEventTime;
   private volatile Experiment experiment;
   private volatile ImpressionLog impressions;
   private final OutcomeCounters counters = new OutcomeCounters();
@@ -97,6 +100,7 @@ public final class IterqrPlugin extends Plugin
    */
   public IterqrPlugin(Settings settings) {
     readsUbiExt = UbiSettings.REGISTER_EXT.get(settings);
+    takesEventTime = EventTimeSetting.ENABLED.get(settings);
     experiment = ExperimentSettings.read(settings);
   }
 
@@ -109,6 +113,7 @@ public final class IterqrPlugin extends Plugin
     settings.addAll(ExperimentSettings.ALL);
     settings.addAll(ImpressionSettings.ALL);
     settings.add(ClientIdHasher.KEY);
+    settings.add(EventTimeSetting.ENABLED);
     return settings;
   }
 
@@ -173,7 +178,8 @@ public final class IterqrPlugin extends Plugin
 
   @Override
   public List<SearchExtSpec<?>> getSearchExts() {
-    return readsUbiExt ? List.of(IterqrExt.spec(), UbiExt.spec()) : List.of(IterqrExt.spec());
+    SearchExtSpec<SearchExtBuilder> ours = IterqrExt.spec(takesEventTime);
+    return readsUbiExt ? List.of(ours, UbiExt.spec()) : List.of(ours);
   }
 
   @Override

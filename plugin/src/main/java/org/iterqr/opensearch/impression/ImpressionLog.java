@@ -6,6 +6,7 @@ import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.atomic.AtomicLong;
@@ -19,9 +20,11 @@ import org.iterqr.opensearch.identity.ClientIdHasher;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.observe.SearchObserver;
+import org.iterqr.opensearch.response.RequestExt;
 import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.ubi.UbiParameters;
 import org.iterqr.opensearch.ubi.UbiQueryDocument;
+import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.threadpool.ThreadPool;
@@ -36,6 +39,7 @@ public final class ImpressionLog implements SearchObserver {
   private static final int ID_RADIX = 36;
 
   private final ClientIdHasher hasher;
+  private final boolean takesEventTime;
   private final Supplier<String> nodeRun;
   private final LogWriter impressions;
   private final LogQueue impressionQueue;
@@ -50,6 +54,7 @@ public final class ImpressionLog implements SearchObserver {
   /**
    * @param settings to start with
    * @param hasher of client ids
+   * @param takesEventTime whether a search that says when it happened is believed
    * @param nodeRun names this run of this node, as soon as searches are answered
    * @param threadPool of the node
    * @param stream where impressions go
@@ -58,12 +63,14 @@ public final class ImpressionLog implements SearchObserver {
   public ImpressionLog(
       ImpressionSettings settings,
       ClientIdHasher hasher,
+      boolean takesEventTime,
       Supplier<String> nodeRun,
       ThreadPool threadPool,
       LogSender stream,
       LogSender queries) {
     this.settings = settings;
     this.hasher = hasher;
+    this.takesEventTime = takesEventTime;
     this.nodeRun = nodeRun;
     this.impressionQueue = new LogQueue(settings.limits());
     this.impressions = writer(impressionQueue, stream, threadPool, settings);
@@ -150,12 +157,14 @@ public final class ImpressionLog implements SearchObserver {
   private void log(AnsweredSearch search, ImpressionSettings now, boolean writesUbi)
       throws IOException {
     SearchIdentity identity = search.identity();
-    Instant at = Instant.now().truncatedTo(ChronoUnit.MILLIS);
     List<String> objectIds =
         ObjectIds.of(search.response().getHits().getHits(), identity.ubi().objectIdField());
     ImpressionDocument.Context context =
         new ImpressionDocument.Context(
-            at, hasher.hash(identity.clientId()), objectIds, now.redactsQueries());
+            time(search.request(), takesEventTime, Instant.now()),
+            hasher.hash(identity.clientId()),
+            objectIds,
+            now.redactsQueries());
     String id = documentId(identity);
     if (now.logsImpressions()) {
       impressions.write(new LogEntry(id, ImpressionDocument.of(search, context)));
@@ -164,6 +173,19 @@ public final class ImpressionLog implements SearchObserver {
       UbiQueryDocument document = ubiQuery(search, context, UUID.randomUUID().toString());
       ubiQueries.write(new LogEntry(id, document.json()));
     }
+  }
+
+  /**
+   * A section may also come from another cluster's node, which takes what this one does not.
+   *
+   * @param request as it was searched
+   * @param takesEventTime whether a search that says when it happened is believed
+   * @param now what the node's clock says
+   * @return when the search happened
+   */
+  static Instant time(SearchRequest request, boolean takesEventTime, Instant now) {
+    Optional<Instant> told = takesEventTime ? RequestExt.of(request).eventTime() : Optional.empty();
+    return told.orElse(now.truncatedTo(ChronoUnit.MILLIS));
   }
 
   /**

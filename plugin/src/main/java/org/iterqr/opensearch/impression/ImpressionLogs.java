@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.impression;
 
 import java.util.function.Supplier;
+import org.iterqr.opensearch.eventtime.EventTimeSetting;
 import org.iterqr.opensearch.identity.ClientIdHasher;
 import org.iterqr.opensearch.ubi.UbiSettings;
 import org.opensearch.cluster.service.ClusterService;
@@ -26,6 +27,7 @@ public final class ImpressionLogs {
    * @param clusterService of the node
    * @param mayWriteUbi whether the UBI plugin is not there to write queries
    * @return the log
+   * @throws IllegalArgumentException if a setting is not for this node
    */
   public static ImpressionLog start(
       Settings settings, Client client, ClusterService clusterService, boolean mayWriteUbi) {
@@ -34,6 +36,7 @@ public final class ImpressionLogs {
         new ImpressionLog(
             ImpressionSettings.of(settings),
             ClientIdHasher.of(settings),
+            EventTimeSetting.read(settings),
             nodeRun,
             client.threadPool(),
             new BulkSender(client, new ImpressionStream(client, clusterService)),

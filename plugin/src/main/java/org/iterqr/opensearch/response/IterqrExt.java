@@ -16,10 +16,12 @@ public final class IterqrExt {
   private IterqrExt() {}
 
   /**
+   * @param takesEventTime whether requests may say when they happened
    * @return what the plugin registers
    */
-  public static SearchExtSpec<SearchExtBuilder> spec() {
-    return new SearchExtSpec<>(NAME, IterqrExt::read, RequestExt::parse);
+  public static SearchExtSpec<SearchExtBuilder> spec(boolean takesEventTime) {
+    return new SearchExtSpec<>(
+        NAME, IterqrExt::read, parser -> RequestExt.parse(parser, takesEventTime));
   }
 
   private static SearchExtBuilder read(StreamInput in) throws IOException {

@@ -1,10 +1,13 @@
 package org.iterqr.opensearch.response;
 
 import java.io.IOException;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.iterqr.opensearch.eventtime.EventTime;
 import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
@@ -20,8 +23,8 @@ import org.opensearch.search.SearchExtBuilder;
 /**
  * {@code ext.iterqr} of a search request: options in place of the pipeline's ({@code mode}, {@code
  * window_size}, {@code budget_ms}, {@code max_rewrites}, {@code fusion}, {@code region}, {@code
- * enabled}), the {@code page_token} of a first page, and {@code query}, the user's text where the
- * query does not have it as such. Checked when it is parsed.
+ * enabled}), the {@code page_token} of a first page, {@code query}, the user's text where the query
+ * does not have it as such, and on development nodes {@code event_time}. Checked when it is parsed.
  */
 public final class RequestExt extends SearchExtBuilder {
   /** Where no ext was sent. */
@@ -33,6 +36,7 @@ public final class RequestExt extends SearchExtBuilder {
   private static final String REGION = "region";
   private static final String PAGE_TOKEN = "page_token";
   private static final String QUERY = "query";
+  private static final String EVENT_TIME = "event_time";
   private static final List<WholeOption> WHOLE =
       List.of(WholeOption.WINDOW_SIZE, WholeOption.BUDGET_MS, WholeOption.MAX_REWRITES);
   private static final List<String> KEYS =
@@ -75,17 +79,19 @@ public final class RequestExt extends SearchExtBuilder {
 
   /**
    * @param parser at the section's value
+   * @param takesEventTime whether there is a key {@code event_time}
    * @return the section
    * @throws IOException if it is not JSON
    * @throws ParsingException naming an unknown key, or a value and what it must be
    */
-  static RequestExt parse(XContentParser parser) throws IOException {
+  static RequestExt parse(XContentParser parser, boolean takesEventTime) throws IOException {
     if (parser.currentToken() == null) {
       parser.nextToken();
     }
     if (parser.currentToken() != XContentParser.Token.START_OBJECT) {
       throw new ParsingException(parser.getTokenLocation(), "[ext.iterqr] must be an object");
     }
+    List<String> known = keys(takesEventTime);
     Map<String, Object> values = new LinkedHashMap<>();
     String key = null;
     for (XContentParser.Token token = parser.nextToken();
@@ -93,10 +99,10 @@ public final class RequestExt extends SearchExtBuilder {
         token = parser.nextToken()) {
       if (token == XContentParser.Token.FIELD_NAME) {
         key = parser.currentName();
-        if (!KEYS.contains(key)) {
+        if (!known.contains(key)) {
           throw new ParsingException(
               parser.getTokenLocation(),
-              "[ext.iterqr] has no key [" + key + "]; known are " + KEYS);
+              "[ext.iterqr] has no key [" + key + "]; known are " + known);
         }
       } else if (token != XContentParser.Token.VALUE_NULL) {
         values.put(key, value(key, token, parser));
@@ -138,6 +144,21 @@ public final class RequestExt extends SearchExtBuilder {
     return text(QUERY).orElse(null);
   }
 
+  /**
+   * @return when the search says that it happened, if it does
+   */
+  public Optional<Instant> eventTime() {
+    return Optional.ofNullable((Long) values.get(EVENT_TIME)).map(EventTime::ofMillis);
+  }
+
+  private static List<String> keys(boolean takesEventTime) {
+    List<String> keys = new ArrayList<>(KEYS);
+    if (takesEventTime) {
+      keys.add(EVENT_TIME);
+    }
+    return keys;
+  }
+
   private Optional<String> text(String key) {
     return Optional.ofNullable((String) values.get(key));
   }
@@ -152,6 +173,9 @@ public final class RequestExt extends SearchExtBuilder {
       if (option.key().equals(key)) {
         return wholeValue(option, token, parser);
       }
+    }
+    if (key.equals(EVENT_TIME)) {
+      return eventMillis(token, parser);
     }
     if (key.equals(ENABLED)) {
       if (token != XContentParser.Token.VALUE_BOOLEAN) {
@@ -184,6 +208,28 @@ public final class RequestExt extends SearchExtBuilder {
       throw wrong(option.key(), parser, violation.get());
     }
     return value;
+  }
+
+  private static Long eventMillis(XContentParser.Token token, XContentParser parser)
+      throws IOException {
+    try {
+      Instant time =
+          switch (token) {
+            case VALUE_STRING -> EventTime.parse(parser.text());
+            case VALUE_NUMBER -> EventTime.ofMillis(wholeNumber(parser));
+            default -> throw new IllegalArgumentException(EventTime.EXPECTED);
+          };
+      return time.toEpochMilli();
+    } catch (IllegalArgumentException e) {
+      throw wrong(EVENT_TIME, parser, EventTime.EXPECTED);
+    }
+  }
+
+  private static long wholeNumber(XContentParser parser) throws IOException {
+    return switch (parser.numberType()) {
+      case INT, LONG -> parser.longValue();
+      default -> throw new IllegalArgumentException(EventTime.EXPECTED);
+    };
   }
 
   private static ParsingException wrong(String key, XContentParser parser, String what) {

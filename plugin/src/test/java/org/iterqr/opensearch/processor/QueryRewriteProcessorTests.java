@@ -106,7 +106,7 @@ class QueryRewriteProcessorTests {
       try (XContentParser parser =
           JsonXContent.jsonXContent.createParser(
               NamedXContentRegistry.EMPTY, LoggingDeprecationHandler.INSTANCE, json)) {
-        source.ext(List.of(IterqrExt.spec().getParser().apply(parser)));
+        source.ext(List.of(IterqrExt.spec(false).getParser().apply(parser)));
       }
     }
     Supplier<RewriteClient> none =

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -29,6 +30,7 @@ import org.iterqr.opensearch.ubi.UbiParameters;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.opensearch.common.io.stream.BytesStreamOutput;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
@@ -43,19 +45,23 @@ import org.opensearch.search.SearchExtBuilder;
 
 class ExtTests {
   private static RequestExt parse(String json) throws IOException {
+    return parse(json, false);
+  }
+
+  private static RequestExt parse(String json, boolean takesEventTime) throws IOException {
     try (var parser =
         JsonXContent.jsonXContent.createParser(
             NamedXContentRegistry.EMPTY,
             DeprecationHandler.THROW_UNSUPPORTED_OPERATION,
             json.replace('\'', '"'))) {
-      return RequestExt.parse(parser);
+      return RequestExt.parse(parser, takesEventTime);
     }
   }
 
   private static SearchExtBuilder sentAndRead(SearchExtBuilder ext) throws IOException {
     try (BytesStreamOutput out = new BytesStreamOutput()) {
       ext.writeTo(out);
-      return IterqrExt.spec().getReader().read(out.bytes().streamInput());
+      return IterqrExt.spec(true).getReader().read(out.bytes().streamInput());
     }
   }
 
@@ -135,6 +141,51 @@ class ExtTests {
       ParsingException refused = assertThrows(ParsingException.class, () -> parse(json));
       assertTrue(refused.getMessage().contains("ext.iterqr"), refused.getMessage());
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'2026-01-02T03:04:05.678Z', 2026-01-02T03:04:05.678Z",
+    "'2026-01-02T05:04:05.678999+02:00', 2026-01-02T03:04:05.678Z",
+    "1767323045678, 2026-01-02T03:04:05.678Z",
+    "0, 1970-01-01T00:00:00Z",
+    "'9999-12-31T23:59:59.999999Z', 9999-12-31T23:59:59.999Z"
+  })
+  void aDevelopmentNodeIsToldWhenTheSearchHappened(String told, Instant time) throws IOException {
+    String value = told.contains("T") ? "'" + told + "'" : told;
+    RequestExt ext = parse("{'event_time':" + value + "}", true);
+    assertEquals(Optional.of(time), ext.eventTime());
+    assertEquals(ext, sentAndRead(ext));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "'yesterday'",
+        "'2026-01-02'",
+        "'2026-01-02T03:04:05'",
+        "'1969-12-31T23:59:59.999Z'",
+        "'+10000-01-01T00:00:00Z'",
+        "-1",
+        "253402300800000",
+        "99999999999999999999999",
+        "1.5",
+        "true",
+        "{}"
+      })
+  void refusesATimeThatIsNone(String value) {
+    ParsingException refused =
+        assertThrows(ParsingException.class, () -> parse("{'event_time':" + value + "}", true));
+    assertTrue(refused.getMessage().contains("[ext.iterqr.event_time]"), refused.getMessage());
+    assertTrue(refused.getMessage().contains("1970 to 9999"), refused.getMessage());
+  }
+
+  @Test
+  void elsewhereThereIsNoEventTime() throws IOException {
+    ParsingException refused =
+        assertThrows(ParsingException.class, () -> parse("{'event_time':0}", false));
+    assertTrue(refused.getMessage().contains("no key [event_time]"), refused.getMessage());
+    assertEquals(Optional.empty(), RequestExt.NONE.eventTime());
   }
 
   @Test

@@ -1,0 +1,1 @@
+"""From OpenSearch to a store: impressions, UBI queries and UBI events, each exactly once."""
