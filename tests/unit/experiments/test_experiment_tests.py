@@ -43,7 +43,7 @@ def test_an_uneven_split_is_judged_by_its_shares() -> None:
 def test_sample_ratio_refuses_shares_of_other_arms() -> None:
     with pytest.raises(SettingError, match="must name the arms control, treatment, not control"):
         sample_ratio({"control": 1, "treatment": 1}, {"control": 1})
-    with pytest.raises(SettingError, match="shares: must be above 0"):
+    with pytest.raises(SettingError, match="shares: must be finite and above 0"):
         sample_ratio({"control": 1, "treatment": 1}, {"control": 1, "treatment": 0})
 
 

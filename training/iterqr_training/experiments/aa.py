@@ -19,7 +19,7 @@ from iterqr_training.experiments.metrics import METRICS, Metric
 from iterqr_training.experiments.user_sums import UserSums
 
 SPLITS = 200
-_CONFIDENCE = 0.99  # several metrics are looked at, so 95% would cry wolf
+_FALSE_ALARMS = 0.01  # of right tests, over all metrics together: 5% for each would cry wolf
 _MIN_USERS = 20
 
 
@@ -29,7 +29,8 @@ class AaResult:
 
     Args:
         defined: Splits on which the test is defined; on others nobody ordered.
-        rejections: Their share with p < alpha, with the exact binomial interval.
+        rejections: Their share with p < alpha, with the exact binomial interval (Clopper and Pearson).
+        confidence: Of that interval; the wider, the more metrics are tested.
         holds: Whether alpha is in that interval.
         uniform_p: P-value of a Kolmogorov-Smirnov test of the p-values against uniform. A metric with few distinct
             values has few distinct p-values, which this sees; `holds` decides.
@@ -41,6 +42,7 @@ class AaResult:
     defined: int
     alpha: float
     rejections: Estimate
+    confidence: float
     holds: bool
     uniform_p: float
     p_values: tuple[float, ...]
@@ -71,16 +73,19 @@ def aa_test(
         one, other = users.take(order[:half]), users.take(order[half:])
         for metric in metrics:
             p_values[metric.name].append(delta_test(one, other, metric).p_value)
-    return tuple(_result(metric, p_values[metric.name], alpha) for metric in metrics)
+    confidence = 1 - _FALSE_ALARMS / len(metrics)
+    return tuple(_result(metric, p_values[metric.name], alpha, confidence) for metric in metrics)
 
 
-def _result(metric: Metric, p_values: Sequence[float], alpha: float) -> AaResult:
+def _result(metric: Metric, p_values: Sequence[float], alpha: float, confidence: float) -> AaResult:
     defined = sorted(p for p in p_values if not np.isnan(p))
     rejected = sum(p < alpha for p in defined)
     rejections, holds, uniform_p = UNDEFINED, False, np.nan
     if defined:
-        interval = stats.binomtest(rejected, len(defined)).proportion_ci(_CONFIDENCE, method="exact")
+        interval = stats.binomtest(rejected, len(defined)).proportion_ci(confidence, method="exact")
         rejections = Estimate(rejected / len(defined), float(interval.low), float(interval.high))
         holds = bool(interval.low <= alpha <= interval.high)
         uniform_p = float(stats.kstest(defined, "uniform").pvalue)
-    return AaResult(metric, len(p_values), len(defined), alpha, rejections, holds, uniform_p, tuple(defined))
+    return AaResult(
+        metric, len(p_values), len(defined), alpha, rejections, confidence, holds, uniform_p, tuple(defined)
+    )

@@ -1,4 +1,4 @@
-"""Do labels from clicks agree with labels from meaning? For rare queries clicks are few, and meaning is what is left."""
+"""Do labels from clicks agree with labels from meaning? Rare queries have few clicks; meaning is what is left there."""
 
 from __future__ import annotations
 

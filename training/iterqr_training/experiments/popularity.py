@@ -2,9 +2,9 @@
 
 A rewrite is either good or not, and the clicks on its hits are Poisson with a rate for each examined hit that is higher
 for good ones. Share of good rewrites by band and both rates are fitted by expectation maximisation (Dempster, Laird and
-Rubin 1977). Examination is that of the position-based model (Craswell et al., WSDM 2008), which attribution applies. What
-is estimated is P(good | no click, examination), by Bayes from P(no click | good) = exp(-rate x examined). Where most
-rewrites were examined less than once, clicks hardly tell the two kinds apart; the estimate then leans on the other bands.
+Rubin 1977). Examination is that of the position-based model (Craswell et al., WSDM 2008), which attribution applies.
+What is estimated is P(good | no click, examination), by Bayes from P(no click | good) = exp(-rate x examined). Where
+most rewrites were examined less than once, clicks hardly tell the two kinds apart; the rates then come from the others.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ are not missing at random: with a mismatch, no other figure of the experiment me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -60,8 +61,8 @@ def sample_ratio(
     wanted = dict.fromkeys(users, 1.0) if shares is None else dict(shares)
     if set(wanted) != set(users):
         raise SettingError(f"shares: must name the arms {', '.join(sorted(users))}, not {', '.join(sorted(wanted))}")
-    if any(not share > 0 for share in wanted.values()):
-        raise SettingError("shares: must be above 0")
+    if any(not 0 < share < math.inf for share in wanted.values()):
+        raise SettingError("shares: must be finite and above 0")
     scale = sum(users.values()) / sum(wanted.values())
     counts = tuple(ArmCount(arm, users[arm], wanted[arm] * scale) for arm in users)
     result = stats.chisquare([each.users for each in counts], [each.expected for each in counts])
