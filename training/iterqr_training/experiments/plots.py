@@ -25,38 +25,40 @@ class LiftRow:
 
 
 def lifts_plot(rows: Sequence[LiftRow]) -> Markup:
-    """A whisker for each interval around 0; undefined ones are left out."""
+    """A whisker for each interval beside the line of no lift; undefined ones are left out."""
     defined = [estimate for row in rows for _, estimate in row.lifts if math.isfinite(estimate.low)]
+    label = "Relative lift of each metric with its intervals"
     if not defined:
-        return _nothing("Relative lift of each metric")
-    reach = max(max(abs(each.low), abs(each.high)) for each in defined) or 1.0
-    left, span = 12, _WIDTH - 24
+        return _nothing(label)
+    low, high = min(0.0, *(each.low for each in defined)), max(0.0, *(each.high for each in defined))
+    left, right = 80, _WIDTH - 12
+    scale = (right - left) / ((high - low) or 1.0)
 
     def place(lift: float) -> float:
-        return left + (lift / reach + 1) / 2 * span
+        return left + (lift - low) * scale
 
     drawn, y = Markup(""), 16.0
     for row in rows:
-        drawn += _text(left, y, row.label, "start", "label")
+        drawn += _text(12, y, row.label, "start", "label")
+        drawn += _line(place(0), y + 7, place(0), y + 7 + 16 * len(row.lifts), "axis")
         for test, estimate in row.lifts:
-            y += 15
+            y += 16
+            drawn += _text(12, y + 4, test, "start")
             if math.isfinite(estimate.low):
-                style = "up" if estimate.low > 0 else "down" if estimate.high < 0 else "same"
-                drawn += Markup(
-                    '<g class="whisker {}"><title>{}: {} ({})</title>'
-                    '<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/><circle cx="{:.1f}" cy="{:.1f}" r="4"/></g>'
-                ).format(
-                    style, test, signed_percent(estimate.value), lift_interval(estimate),
-                    place(estimate.low), y, place(estimate.high), y, place(estimate.value), y,
-                )  # fmt: skip
-                inside = place(estimate.high) + 6 < _WIDTH - 50
-                x, anchor = (place(estimate.high) + 6, "start") if inside else (place(estimate.low) - 6, "end")
-                drawn += _text(x, y + 4, test, anchor)
-        y += 24
-    axis = _line(place(0), 22, place(0), y - 14, "axis")
-    for lift, anchor in ((-reach, "start"), (0.0, "middle"), (reach, "end")):
-        axis += _text(place(lift), y + 2, signed_percent(lift) if lift else "0", anchor)
-    return _svg(y + 10, "Relative lift of each metric with its intervals", axis + drawn)
+                drawn += _whisker(test, estimate, place(estimate.low), place(estimate.value), place(estimate.high), y)
+        y += 26
+    ends = {low: "start" if low < 0 else "middle", high: "end", 0.0: "middle"}
+    for lift, anchor in ends.items():
+        drawn += _text(place(lift), y, signed_percent(lift) if lift else "0", anchor)
+    return _svg(y + 8, label, drawn)
+
+
+def _whisker(test: str, estimate: Estimate, low: float, middle: float, high: float, y: float) -> Markup:
+    style = "up" if estimate.low > 0 else "down" if estimate.high < 0 else "same"
+    return Markup(
+        '<g class="whisker {}"><title>{}: {} ({})</title>'
+        '<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/><circle cx="{:.1f}" cy="{:.1f}" r="4"/></g>'
+    ).format(style, test, signed_percent(estimate.value), lift_interval(estimate), low, y, high, y, middle, y)
 
 
 def sequence_plot(sequence: ConfidenceSequence) -> Markup:
