@@ -57,6 +57,10 @@ bench-rpc: $(SYNCED) ## Load the server over gRPC at twice its capacity (QUICK=1
 bench-search: $(SYNCED) ## Load a node with the plugin beside plain searches (QUICK=1: under 3 minutes)
 	$(BIN)/iterqr-bench search $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: bench-signals
+bench-signals: $(SPARK_SYNCED) ## Attribute up to 10 million impressions on DuckDB and Spark (QUICK=1: 100,000)
+	$(BIN)/iterqr-bench signals $(if $(QUICK),--quick) $(ARGS)
+
 .PHONY: soak
 soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may grow or get lost (ARGS="--minutes 5")
 	$(BIN)/iterqr-bench soak $(ARGS)

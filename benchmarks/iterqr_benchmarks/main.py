@@ -25,6 +25,8 @@ from iterqr_benchmarks.queries.load import QuerySetName, load_queries
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
 from iterqr_benchmarks.search_load.run import SearchLoadOptions, run_search_load
+from iterqr_benchmarks.signal_scale.run import ENGINES as SIGNAL_ENGINES
+from iterqr_benchmarks.signal_scale.run import SignalScaleOptions, run_signal_scale
 from iterqr_benchmarks.soak.own_server import OwnServer
 from iterqr_benchmarks.soak.run import SoakOptions, run_soak
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
@@ -40,6 +42,7 @@ _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
 _QUICK_SEARCH_S = 0.5
+_QUICK_IMPRESSIONS = (20_000, 100_000)
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _EXAMPLES = """\
@@ -60,6 +63,8 @@ examples:
   iterqr-bench rpc                        the server under twice the load that it can bear
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench search                     what rewriting adds to a search, one client and many
+  iterqr-bench signals                    attribution of up to 10 million impressions on DuckDB and Spark
+  iterqr-bench signals --impressions 100000,1000000 --engines duckdb
   iterqr-bench soak --minutes 5           whether anything grows under mixed load
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
@@ -196,6 +201,19 @@ def _soak(options: argparse.Namespace, console: Console) -> int:
     return 0 if report.passed else 1
 
 
+def _signals(options: argparse.Namespace, console: Console) -> int:
+    scale = SignalScaleOptions(
+        folder=options.folder / "bench" / "signals",
+        impressions=_QUICK_IMPRESSIONS if options.quick else options.impressions,
+        engines=options.engines,
+        memory_gb=options.memory_gb,
+        seed=options.seed,
+        timeout_s=options.timeout_s,
+    )
+    report = run_signal_scale(scale, console)
+    return 0 if report.equal and not any(run.failure for run in report.runs) else 1
+
+
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
     return EngineOptions(
         model=options.model,
@@ -254,6 +272,14 @@ def _engines(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in ENGINES:
             raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(ENGINES)}")
+    return names
+
+
+def _signal_engines(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.split(",")))
+    for name in names:
+        if name not in SIGNAL_ENGINES:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(SIGNAL_ENGINES)}")
     return names
 
 
@@ -347,6 +373,8 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=_seconds, default=30.0, metavar="M", help="(default 30)")
     soak.add_argument("--searchers", type=_positive, default=4, metavar="N", help="at the same time (default 4)")
     soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
+    signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
+    _add_signal_flags(signals)
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
@@ -392,6 +420,27 @@ def _add_search_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warm-up-s", type=_seconds, default=8.0, metavar="S", help="of each way (default 8)")
     parser.add_argument("--users", type=_positive, default=8, metavar="N", help="at saturation (default 8)")
     parser.add_argument("--quick", action="store_true", help="one short round, under three minutes in all")
+
+
+def _add_signal_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--impressions",
+        type=_levels,
+        default=(100_000, 1_000_000, 10_000_000),
+        metavar="LIST",
+        help="sizes (default 100000,1000000,10000000)",
+    )
+    parser.add_argument(
+        "--engines",
+        type=_signal_engines,
+        default=SIGNAL_ENGINES,
+        metavar="LIST",
+        help=f"of {', '.join(SIGNAL_ENGINES)}",
+    )
+    parser.add_argument("--memory-gb", type=_positive, default=6, metavar="GB", help="of each engine (default 6)")
+    parser.add_argument("--seed", type=_count, default=SEED, metavar="N", help=f"of the signals (default {SEED})")
+    parser.add_argument("--timeout-s", type=_seconds, default=7_200.0, metavar="S", help="of each run (default 7200)")
+    parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 impressions")
 
 
 def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:

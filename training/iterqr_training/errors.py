@@ -4,6 +4,7 @@ TrainingError
 ├── SettingError          a setting is out of its limits; the message names it
 ├── SourceError           OpenSearch does not answer, or not as its API says
 ├── StoreError            a folder of signals is damaged, of another version, or in use
+├── EngineError           an engine of attribution cannot be started, or fails
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -22,6 +23,10 @@ class SourceError(TrainingError):
 
 class StoreError(TrainingError):
     """A folder of signals is damaged, of another version, or in use by another process."""
+
+
+class EngineError(TrainingError):
+    """DuckDB or Spark cannot be started here, or gave up; the message says what is missing."""
 
 
 class CheckFailedError(TrainingError):

@@ -132,8 +132,11 @@ ATTRIBUTED_EVENTS = TableSpec(
     _schema(
         event_id=pa.string(),
         action=pa.string(),
+        kind=pa.string(),  # what the settings make of the action: click, order, or touch (a step towards an order)
         timestamp=TIME,
-        touch_event_id=pa.string(),  # the click that a purchase is credited to; the event itself for clicks
+        # The touch that an order is credited to, "" if none; of an order without client id and of all else, itself.
+        touch_event_id=pa.string(),
+        # From here to the position: of the page that is credited; "" if none is, but for the event's own query_id.
         impression_id=pa.string(),
         query_id=pa.string(),
         client_id=pa.string(),
@@ -149,8 +152,8 @@ ATTRIBUTED_EVENTS = TableSpec(
         rewrite_id=pa.string(),
         rewrite_text=pa.string(),
         share_ppb=pa.int64(),  # billionths; of one credited event they add up to 10**9 exactly
-        weight_ppb=pa.int64(),  # inverse examination of the position, clipped, in billionths
-        value=pa.float64(),
+        weight_ppb=pa.int64(),  # inverse examination of the position, clipped, in billionths; 0 if not credited
+        value=pa.float64(),  # of the whole event, whatever the share
     ),
 )
 REWRITE_OUTCOMES = TableSpec(
@@ -216,4 +219,15 @@ HINTS = TableSpec(
         weighted_clicks_ppb=pa.int64(),
     ),
 )
-MARTS = (ATTRIBUTED_EVENTS, REWRITE_OUTCOMES, QUERY_OUTCOMES, HINTS)
+EXAMINATION = TableSpec(
+    "examination",
+    "one position; deeper ones are as the last",
+    ("position",),
+    _schema(
+        position=pa.int32(),
+        examination_ppb=pa.int64(),  # probability that it is looked at, beside that of position 1
+        weight_ppb=pa.int64(),  # its inverse, clipped
+        evidence_clicks=pa.float64(),  # harvested clicks behind its ratio to the position before
+    ),
+)
+MARTS = (ATTRIBUTED_EVENTS, REWRITE_OUTCOMES, QUERY_OUTCOMES, HINTS, EXAMINATION)
