@@ -26,10 +26,12 @@ from iterqr_training.experiments.report_model import ExperimentReport
 from iterqr_training.experiments.report_page import report_page
 from iterqr_training.experiments.rewrite_exposure import REWRITE_JUDGMENTS, REWRITE_TRUTH
 from iterqr_training.main import main
+from iterqr_training.signals.marts import write_marts
 from iterqr_training.signals.tables import (
     ATTRIBUTED_EVENTS,
     HIT_CHANNELS,
     IMPRESSIONS,
+    MARTS,
     QUERY_OUTCOMES,
     REWRITE_OUTCOMES,
 )
@@ -62,7 +64,7 @@ def make_interleaved() -> Interleaved:
         make_rows(
             ATTRIBUTED_EVENTS,
             event_id=[f"e{number}" for number in range(50)],
-            action="click",
+            kind="click",
             status="credited",
             impression_id=pages[:50],
             position=[2] * 40 + [1] * 10,
@@ -228,31 +230,55 @@ def test_a_time_before_that_reaches_into_the_experiment_is_refused() -> None:
         analyse(ExperimentData(draw_searches(60, 1), before=draw_searches(60, 2, first_day=-3)), SETTINGS, NOW)
 
 
+def write_searches(folder: Path, searches: pa.Table) -> Path:
+    """Marts that have searches, in two files, and a rewrite; the other tables are empty."""
+
+    def write(generation: Path) -> dict[str, int]:
+        for spec in MARTS:
+            (generation / spec.name).mkdir()
+            rows = spec.schema.empty_table()
+            if spec == REWRITE_OUTCOMES:
+                rows = make_rewrites("outcomes")
+            elif spec == QUERY_OUTCOMES:
+                pq.write_table(searches.slice(0, 100), generation / spec.name / "part-1.parquet")
+                rows = searches.slice(100)
+            pq.write_table(rows, generation / spec.name / "part-0.parquet")
+        return {}
+
+    write_marts(folder, write)
+    return folder
+
+
 @pytest.fixture
 def marts(tmp_path: Path) -> Path:
-    folder = tmp_path / "marts"
-    searches = draw_searches(200, 1)
-    for day, part in enumerate((searches.slice(0, 400), searches.slice(400))):
-        (folder / "query_outcomes" / f"day=2026-03-0{day + 2}").mkdir(parents=True)
-        pq.write_table(part, folder / "query_outcomes" / f"day=2026-03-0{day + 2}" / "part-0.parquet")
-    return folder
+    return write_searches(tmp_path / "marts", draw_searches(200, 1))
 
 
 def test_the_command_writes_both_reports_and_prints_the_conclusions(
     marts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     replay = make_replay(100, 0.02)
-    for arm, searches in (("control", replay.control), ("treatment", replay.treatment)):
-        (tmp_path / "replay" / arm).mkdir(parents=True)
-        pq.write_table(searches, tmp_path / "replay" / arm / "query_outcomes.parquet")
-    out = tmp_path / "report"
-    main(["experiment", "--marts", str(marts), "--paired", str(tmp_path / "replay"), "--out", str(out)])
+    write_searches(tmp_path / "replay" / "control", replay.control)
+    write_searches(tmp_path / "replay" / "treatment", replay.treatment)
+    write_searches(tmp_path / "pre", draw_searches(200, 2, first_day=-10))
+    interleaved = make_interleaved()
+    for spec, rows in ((IMPRESSIONS, interleaved.impressions), (HIT_CHANNELS, interleaved.hit_channels)):
+        (tmp_path / "signals" / spec.name / "date=2026-03-02").mkdir(parents=True)
+        pq.write_table(rows, tmp_path / "signals" / spec.name / "date=2026-03-02" / "part-0.parquet")
+    pq.write_table(make_rewrites("judgments"), tmp_path / "rewrite_judgments.parquet")
+    folders = [f"--{name}={tmp_path / name}" for name in ("marts", "pre", "signals")]
+    folders += [f"--paired={tmp_path / 'replay'}", f"--judgments={tmp_path}", f"--out={tmp_path / 'report'}"]
+    main(["experiment", *folders])
     printed = capsys.readouterr().out
-    assert "orders per visitor" in printed
-    assert "paired replay" in printed
-    assert json.loads((out / "experiment.json").read_text())["arms"][0]["users"] == 100
-    assert "Paired replay" in (out / "experiment.html").read_text()
-    assert sorted(each.name for each in out.iterdir()) == ["experiment.html", "experiment.json"]
+    for told in ("orders per visitor", "CUPED", "paired replay", "no interleaved page was clicked"):
+        assert told in printed
+    document = json.loads((tmp_path / "report" / "experiment.json").read_text())
+    assert [arm["users"] for arm in document["arms"]] == [100, 100]
+    assert document["paired"]["users"] == 100
+    assert document["agreement"][0]["rewrites"] == 40
+    assert document["false_negatives"]["bands"][0]["error"] is None
+    assert "Paired replay" in (tmp_path / "report" / "experiment.html").read_text()
+    assert sorted(each.name for each in (tmp_path / "report").iterdir()) == ["experiment.html", "experiment.json"]
 
 
 def test_the_command_fails_where_users_are_not_split_as_planned(marts: Path, tmp_path: Path) -> None:
@@ -262,13 +288,23 @@ def test_the_command_fails_where_users_are_not_split_as_planned(marts: Path, tmp
     assert (tmp_path / "out" / "experiment.html").exists()
 
 
+def test_a_planned_arm_without_users_is_a_mismatch() -> None:
+    shares = (("control", 40.0), ("treatment", 40.0), ("shadow", 20.0))
+    report = analyse(ExperimentData(draw_searches(200, 1)), replace(SETTINGS, aa_splits=0, shares=shares), NOW)
+    assert not report.sample_ratio.matches
+    assert [(each.arm, each.users) for each in report.sample_ratio.arms][-1] == ("shadow", 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--experiment", "other"], "experiment: there is no 'other', only rw"),
-        (["--pre", "nowhere"], "query_outcomes: no such table in nowhere"),
-        (["--signals", "nowhere"], "impressions: no such table in nowhere"),
-        (["--judgments", "nowhere"], "judgments: nowhere has neither rewrite_judgments nor rewrite_truth"),
+        (["--pre", "nowhere"], "nowhere has no marts"),
+        (["--signals", "nowhere"], "nowhere has no raw tables"),
+        (
+            ["--judgments", "nowhere"],
+            "judgments: nowhere has neither rewrite_judgments.parquet nor rewrite_truth.parquet",
+        ),
         (["--shares", "control=1"], "shares: must name the arms control, treatment, not control"),
     ],
 )
@@ -283,8 +319,7 @@ def test_the_command_says_what_is_wrong(
 
 
 def test_a_mart_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    table = draw_searches(20, 1).drop_columns(["pages", "value"])
-    pq.write_table(table, tmp_path / f"{QUERY_OUTCOMES.name}.parquet")
+    marts = write_searches(tmp_path / "marts", draw_searches(20, 1).drop_columns(["pages", "value"]))
     with pytest.raises(SystemExit):
-        main(["experiment", "--marts", str(tmp_path), "--out", str(tmp_path / "out")])
+        main(["experiment", "--marts", str(marts), "--out", str(tmp_path / "out")])
     assert "lacks the columns pages, value" in capsys.readouterr().err

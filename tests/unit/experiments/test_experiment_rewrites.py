@@ -37,7 +37,7 @@ def test_clicked_hits_are_counted_for_the_team_that_picked_them() -> None:
     events = make_rows(
         ATTRIBUTED_EVENTS,
         event_id=["e1", "e1", "e2", "e3", "e4", "e5"],
-        action=["click", "click", "click", "click", "purchase", "click"],
+        kind=["click", "click", "click", "click", "order", "click"],
         status=["credited", "credited", "credited", "not_shown", "credited", "credited"],
         impression_id=["i1", "i1", "i1", "i1", "i1", "plain"],
         position=[2, 2, 2, 3, 1, 1],

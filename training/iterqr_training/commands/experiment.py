@@ -8,23 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from iterqr_training.errors import SettingError
 from iterqr_training.experiments.aa import SPLITS
-from iterqr_training.experiments.analysis import AnalysisSettings, ExperimentData, Interleaved, Replay, analyse
-from iterqr_training.experiments.arms import CONTROL, TREATMENT
+from iterqr_training.experiments.analysis import AnalysisSettings, analyse
+from iterqr_training.experiments.inputs import ExperimentFolders, read_experiment
 from iterqr_training.experiments.report_console import report_console
-from iterqr_training.experiments.report_json import report_json
-from iterqr_training.experiments.report_page import report_page
-from iterqr_training.experiments.rewrite_exposure import REWRITE_JUDGMENTS, REWRITE_TRUTH
-from iterqr_training.experiments.tables_on_disk import has_table, read_table
-from iterqr_training.signals.tables import (
-    ATTRIBUTED_EVENTS,
-    HIT_CHANNELS,
-    IMPRESSIONS,
-    QUERY_OUTCOMES,
-    REWRITE_OUTCOMES,
-)
-from iterqr_training.whole_file import write_whole
+from iterqr_training.experiments.report_files import write_report
 
 _HELP = "compare the arms of an experiment, with intervals, and say what can be concluded"
 _NON_TERMINAL_WIDTH = 160
@@ -50,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--marts", type=Path, required=True, metavar="FOLDER", help="has query_outcomes")
+    parser.add_argument("--marts", type=Path, required=True, metavar="FOLDER", help="what `attribute` wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for the report")
     parser.add_argument("--experiment", metavar="NAME", help="which one (default: the only one)")
     parser.add_argument(
@@ -63,11 +51,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--paired", type=Path, metavar="FOLDER", help="has the folders control and treatment: marts of a paired replay"
     )
+    parser.add_argument("--signals", type=Path, metavar="FOLDER", help="collected signals, for team-draft interleaving")
     parser.add_argument(
-        "--signals", type=Path, metavar="FOLDER", help="has impressions and hit_channels, for interleaving"
-    )
-    parser.add_argument(
-        "--judgments", type=Path, metavar="FOLDER", help="has rewrite_judgments or rewrite_truth, for popularity bias"
+        "--judgments", type=Path, metavar="FOLDER", help="has rewrite_judgments.parquet or rewrite_truth.parquet"
     )
     parser.add_argument("--aa", action="store_true", help="also test control against itself")
     parser.add_argument("--splits", type=_positive, default=SPLITS, metavar="N", help=f"of --aa (default {SPLITS})")
@@ -87,40 +73,14 @@ def run(options: argparse.Namespace, console: Console) -> int:
         aa_splits=options.splits if options.aa else 0,
         seed=options.seed,
     )
-    report = analyse(_data(options), settings, datetime.now(UTC))
-    write_whole(options.out / "experiment.json", report_json(report))
-    write_whole(options.out / "experiment.html", report_page(report))
+    folders = ExperimentFolders(options.marts, options.pre, options.paired, options.signals, options.judgments)
+    report = analyse(read_experiment(folders), settings, datetime.now(UTC))
+    page = write_report(report, options.out)
     if not console.is_terminal:
         console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
     console.print(report_console(report), highlight=False)
-    console.print(str(options.out / "experiment.html"), highlight=False, markup=False, soft_wrap=True)
+    console.print(str(page), highlight=False, markup=False, soft_wrap=True)
     return 0 if report.sample_ratio.matches and all(each.holds for each in report.aa) else 1
-
-
-def _data(options: argparse.Namespace) -> ExperimentData:
-    marts: Path = options.marts
-    judged: Path | None = options.judgments
-    if judged is not None and not (has_table(judged, REWRITE_TRUTH) or has_table(judged, REWRITE_JUDGMENTS)):
-        raise SettingError(f"judgments: {judged} has neither {REWRITE_JUDGMENTS.name} nor {REWRITE_TRUTH.name}")
-    return ExperimentData(
-        searches=read_table(marts, QUERY_OUTCOMES),
-        before=None if options.pre is None else read_table(options.pre, QUERY_OUTCOMES),
-        replay=None
-        if options.paired is None
-        else Replay(*(read_table(options.paired / arm, QUERY_OUTCOMES) for arm in (CONTROL, TREATMENT))),
-        interleaved=None
-        if options.signals is None
-        else Interleaved(
-            read_table(options.signals, IMPRESSIONS),
-            read_table(options.signals, HIT_CHANNELS),
-            read_table(marts, ATTRIBUTED_EVENTS),
-        ),
-        rewrite_outcomes=read_table(marts, REWRITE_OUTCOMES) if has_table(marts, REWRITE_OUTCOMES) else None,
-        truth=read_table(judged, REWRITE_TRUTH) if judged is not None and has_table(judged, REWRITE_TRUTH) else None,
-        judgments=read_table(judged, REWRITE_JUDGMENTS)
-        if judged is not None and has_table(judged, REWRITE_JUDGMENTS)
-        else None,
-    )
 
 
 def _shares(text: str) -> tuple[tuple[str, float], ...]:

@@ -112,9 +112,10 @@ def analyse(data: ExperimentData, settings: AnalysisSettings, now: datetime) -> 
     arms = split_arms(data.searches, settings.experiment)
     users = {arm: sum_by_user(searches) for arm, searches in arms.searches.items()}
     control, treatment = users[CONTROL], users[TREATMENT]
-    ratio_check = sample_ratio(
-        {arm: len(each) for arm, each in users.items()}, None if settings.shares is None else dict(settings.shares)
-    )
+    shares = None if settings.shares is None else dict(settings.shares)
+    # A planned arm in which nobody was seen is a mismatch, too.
+    counts = {arm: len(each) for arm, each in users.items()} | {arm: 0 for arm in shares or () if arm not in users}
+    ratio_check = sample_ratio(counts, shares)
     comparisons = compare(control, treatment, seed=settings.seed, resamples=settings.resamples)
     cuped = None if data.before is None else _cuped(arms, control, treatment, data.before)
     paired = None if data.replay is None else _paired(data.replay, settings)

@@ -17,6 +17,7 @@ from scipy import stats
 
 from iterqr_training.experiments.bootstrap import RESAMPLES, resampled_totals
 from iterqr_training.experiments.estimate import UNDEFINED, Estimate, percentile_estimate
+from iterqr_training.signals.attribution.touches import CLICK, CREDITED
 
 ORIGINAL_TEAM = "original"
 REWRITES_TEAM = "rewrites"
@@ -69,7 +70,7 @@ def team_clicks(impressions: pa.Table, hit_channels: pa.Table, attributed_events
     )
     hits = shown.group_by(["impression_id", "position"]).aggregate([("team", "min")])
     clicked = attributed_events.filter(
-        pc.and_(pc.equal(attributed_events["action"], "click"), pc.equal(attributed_events["status"], "credited"))
+        pc.and_(pc.equal(attributed_events["kind"], CLICK), pc.equal(attributed_events["status"], CREDITED))
     )
     clicks = clicked.group_by(["impression_id", "position"]).aggregate([])
     clicks = clicks.append_column("clicked", pa.array(np.ones(clicks.num_rows, dtype=np.int64)))
