@@ -81,7 +81,6 @@ def draw_searches(
     arms: tuple[str, ...] = ("control", "treatment"),
     prefix: str = "u",
     first_day: int = 0,
-    people: int = 4,
 ) -> pa.Table:
     """Searches of users who come back on some days; users take turns in the arms.
 
@@ -94,9 +93,8 @@ def draw_searches(
         arms: Buckets.
         prefix: Of client ids.
         first_day: Days after `START`, may be negative.
-        people: Seed of the users' habits, which stay the same in tables of the same people.
     """
-    habit = draw_habit(users, np.random.default_rng(people))
+    habit = draw_habit(users, np.random.default_rng(4))  # the same users in every table
     generator = np.random.default_rng(seed)
     searches = generator.poisson(0.9, (users, days)) + (np.arange(days) == 0)
     owner, day = (np.repeat(each.ravel(), searches.ravel()) for each in np.indices((users, days)))
