@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,7 @@ def test_false_negatives_are_estimated_near_the_truth_in_every_band() -> None:
     assert found is not None
     assert found.good_rate == pytest.approx(0.3, rel=0.15)
     assert found.other_rate == pytest.approx(0.02, abs=0.02)
+    assert found.two_kinds
     for band in found.bands:
         assert band.error is not None
         assert abs(band.error) < 0.05, band
@@ -177,6 +179,14 @@ def test_what_nobody_examined_is_missing_not_negative() -> None:
     assert (tail.examined, tail.unexamined, tail.clicked, tail.unclicked) == (2, 1, 1, 1)
     assert tail.true_false_negatives is None
     assert 0 < tail.false_negatives < 1
+
+
+def test_one_kind_of_rewrites_is_not_taken_for_two() -> None:
+    exposure, _ = make_exposure()
+    alike = np.random.default_rng(2).poisson(exposure.examined * 0.15).astype(np.float64)
+    found = false_negatives(replace(exposure, clicks=alike))
+    assert found is not None
+    assert not found.two_kinds
 
 
 def test_without_any_click_nothing_is_estimated() -> None:

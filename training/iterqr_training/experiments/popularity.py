@@ -57,10 +57,18 @@ class BandFalseNegatives:
 
 @dataclass(frozen=True, slots=True)
 class FalseNegatives:
-    """The estimate. Rates are clicks for each examined hit of a good rewrite, and of another."""
+    """The estimate.
+
+    Args:
+        good_rate: Clicks for each examined hit of a good rewrite.
+        other_rate: The same of another.
+        two_kinds: Whether clicks show two kinds of rewrites at all: two rates explain them better than one, by the
+            Bayesian information criterion (Schwarz 1978). If not, the estimate is a guess.
+    """
 
     good_rate: float
     other_rate: float
+    two_kinds: bool
     bands: tuple[BandFalseNegatives, ...]
 
 
@@ -70,6 +78,7 @@ class _Fit:
 
     good_rate: float
     other_rate: float
+    two_kinds: bool
     prior: Floats
     posterior: Floats
 
@@ -117,7 +126,7 @@ def false_negatives(
                 error=float(posterior[told].mean() - known[told].mean()) if any_told else None,
             )
         )
-    return FalseNegatives(fit.good_rate, fit.other_rate, tuple(bands))
+    return FalseNegatives(fit.good_rate, fit.other_rate, fit.two_kinds, tuple(bands))
 
 
 def _fit(bands: npt.NDArray[np.intp], examined: Floats, clicks: Floats, band_count: int) -> _Fit:
@@ -126,24 +135,35 @@ def _fit(bands: npt.NDArray[np.intp], examined: Floats, clicks: Floats, band_cou
     A share starts with one good and one other rewrite that nobody saw, so that a band of few rewrites does not end at
     0 or 1.
     """
-    sizes = np.bincount(bands, minlength=band_count)
+    # Most rewrites of the tail have one of few histories: what is equal is computed once.
+    distinct, places, sizes = np.unique(
+        np.column_stack([bands, examined, clicks]), axis=0, return_inverse=True, return_counts=True
+    )
+    band, seen, clicked = distinct[:, 0].astype(np.intp), distinct[:, 1], distinct[:, 2]
+    band_sizes = np.bincount(bands, minlength=band_count)
     rate = clicks.sum() / examined.sum()
     good_rate, other_rate = 2 * rate, rate / 4
     prior = np.full(band_count, 0.5)
-    posterior = np.zeros(len(examined))
+    posterior = np.zeros(len(distinct))
     for _ in range(_MAX_ROUNDS):
-        evidence = clicks * math.log(good_rate / other_rate) - (good_rate - other_rate) * examined
-        logit = np.log(prior[bands] / (1 - prior[bands])) + evidence
+        evidence = clicked * math.log(good_rate / other_rate) - (good_rate - other_rate) * seen
+        logit = np.log(prior[band] / (1 - prior[band])) + evidence
         posterior = 1 / (1 + np.exp(-np.clip(logit, -50, 50)))
         before = np.array([good_rate, other_rate, *prior])
-        good_rate = float((posterior @ clicks) / (posterior @ examined))
-        others = 1 - posterior
+        good, other = posterior * sizes, (1 - posterior) * sizes
+        good_rate = float((good @ clicked) / (good @ seen))
         # A rate of exactly 0 would make one noisy click a proof.
-        other_rate = max(float((others @ clicks) / (others @ examined)), 1e-3 * good_rate)
-        prior = (np.bincount(bands, weights=posterior, minlength=band_count) + 1) / (sizes + 2)
+        other_rate = max(float((other @ clicked) / (other @ seen)), 1e-3 * good_rate)
+        prior = (np.bincount(band, weights=good, minlength=band_count) + 1) / (band_sizes + 2)
         if np.abs(np.array([good_rate, other_rate, *prior]) - before).max() < _TOLERANCE:
             break
-    return _Fit(good_rate, other_rate, prior, posterior)
+    good_likelihood = clicked * math.log(good_rate) - good_rate * seen
+    other_likelihood = clicked * math.log(other_rate) - other_rate * seen
+    two = np.logaddexp(np.log(prior[band]) + good_likelihood, np.log(1 - prior[band]) + other_likelihood)
+    one = clicked * math.log(rate) - rate * seen
+    more_parameters = 1 + int((band_sizes > 0).sum())
+    two_kinds = bool(sizes @ (two - one) > more_parameters / 2 * math.log(len(examined)))
+    return _Fit(good_rate, other_rate, two_kinds, prior, posterior[places.ravel()])
 
 
 def _known(exposure: RewriteExposure, truth: Mapping[tuple[str, str], bool] | None) -> npt.NDArray[np.int8]:
