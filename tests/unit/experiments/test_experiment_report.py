@@ -21,6 +21,7 @@ from iterqr_training.experiments.analysis import (
     Replay,
     analyse,
 )
+from iterqr_training.experiments.metrics import PRIMARY
 from iterqr_training.experiments.report_json import report_json
 from iterqr_training.experiments.report_model import ExperimentReport
 from iterqr_training.experiments.report_page import report_page
@@ -197,6 +198,12 @@ def test_the_replay_tells_the_users_that_an_unpaired_test_needs(full: Experiment
     needed = full.paired.comparisons[0].unpaired_users_per_arm
     assert needed is not None
     assert f"would need {needed:,} users in each arm" in texts(full)
+
+
+def test_cuped_needs_fewer_users_to_find_what_the_replay_found(full: ExperimentReport) -> None:
+    needed = {each.test: each.users_for_replay for each in full.sensitivities if each.metric == PRIMARY}
+    assert needed["paired"] is None
+    assert 1_000 < (needed["cuped"] or 0) < (needed["unpaired"] or 0)
 
 
 def test_interleaving_is_told(full: ExperimentReport) -> None:

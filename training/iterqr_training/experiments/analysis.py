@@ -204,6 +204,7 @@ def _sensitivities(
     for place, each in enumerate(comparisons):
         metric = each.metric
         old, new = linearised(control, metric), linearised(treatment, metric)
+        replayed = None if paired is None else paired.comparisons[place].difference.value
         found.append(
             sensitivity(
                 "unpaired",
@@ -212,6 +213,7 @@ def _sensitivities(
                 users=users,
                 standard_error=each.delta.standard_error,
                 variances=(float(old.var(ddof=1)), float(new.var(ddof=1))),
+                replayed=replayed,
             )
         )
         if cuped is not None:
@@ -224,17 +226,18 @@ def _sensitivities(
                     users=users,
                     standard_error=adjusted.standard_error,
                     variances=(adjusted.control_variance, adjusted.treatment_variance),
+                    replayed=replayed,
                 )
             )
         if paired is not None:
-            replayed = paired.comparisons[place]
+            pairs = paired.comparisons[place]
             found.append(
                 sensitivity(
                     "paired",
                     metric,
-                    control=replayed.control,
+                    control=pairs.control,
                     users=paired.users,
-                    standard_error=replayed.standard_error,
+                    standard_error=pairs.standard_error,
                     variances=None,
                 )
             )

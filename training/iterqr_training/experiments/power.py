@@ -31,6 +31,8 @@ class Sensitivity:
         detectable: Smallest difference that it finds with probability `power`, in the metric's unit.
         detectable_lift: The same relative to control; NaN if control is 0.
         needed: Users for given lifts; empty for `paired`, whose users are simulated.
+        users_for_replay: Users in each arm to find the difference that the paired replay measured; None without one,
+            and for `paired` itself.
     """
 
     test: str
@@ -41,6 +43,7 @@ class Sensitivity:
     detectable: float
     detectable_lift: float
     needed: tuple[UsersNeeded, ...]
+    users_for_replay: int | None
 
 
 def detectable_effect(standard_error: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
@@ -74,6 +77,7 @@ def sensitivity(
     users: int,
     standard_error: float,
     variances: tuple[float, float] | None,
+    replayed: float | None = None,
     lifts: Sequence[float] = LIFTS,
     alpha: float = ALPHA,
     power: float = POWER,
@@ -87,6 +91,7 @@ def sensitivity(
         users: That the test had.
         standard_error: Of the difference, as measured.
         variances: Of one user's value in control and treatment; None where more users cannot be had.
+        replayed: Difference that the paired replay measured.
         lifts: Relative effects to tell the users for.
         alpha: Of the test.
         power: Probability to find it.
@@ -99,8 +104,11 @@ def sensitivity(
             UsersNeeded(lift, users_needed(*variances, lift * control, alpha=alpha, power=power)) for lift in lifts
         )
     )
+    for_replay = None
+    if variances is not None and replayed is not None:
+        for_replay = users_needed(*variances, replayed, alpha=alpha, power=power)
     detectable_lift = detectable / control if control else math.nan
-    return Sensitivity(test, metric, users, alpha, power, detectable, detectable_lift, needed)
+    return Sensitivity(test, metric, users, alpha, power, detectable, detectable_lift, needed, for_replay)
 
 
 def _distance(alpha: float, power: float) -> float:
