@@ -204,7 +204,7 @@ def _sensitivities(
     for place, each in enumerate(comparisons):
         metric = each.metric
         old, new = linearised(control, metric), linearised(treatment, metric)
-        replayed = None if paired is None else paired.comparisons[place].difference.value
+        replayed_lift = None if paired is None else paired.comparisons[place].lift.value
         found.append(
             sensitivity(
                 "unpaired",
@@ -213,7 +213,7 @@ def _sensitivities(
                 users=users,
                 standard_error=each.delta.standard_error,
                 variances=(float(old.var(ddof=1)), float(new.var(ddof=1))),
-                replayed=replayed,
+                replayed_lift=replayed_lift,
             )
         )
         if cuped is not None:
@@ -226,7 +226,7 @@ def _sensitivities(
                     users=users,
                     standard_error=adjusted.standard_error,
                     variances=(adjusted.control_variance, adjusted.treatment_variance),
-                    replayed=replayed,
+                    replayed_lift=replayed_lift,
                 )
             )
         if paired is not None:

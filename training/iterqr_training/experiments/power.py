@@ -31,8 +31,8 @@ class Sensitivity:
         detectable: Smallest difference that it finds with probability `power`, in the metric's unit.
         detectable_lift: The same relative to control; NaN if control is 0.
         needed: Users for given lifts; empty for `paired`, whose users are simulated.
-        users_for_replay: Users in each arm to find the difference that the paired replay measured; None without one,
-            and for `paired` itself.
+        users_for_replay: Users in each arm to find the relative lift that the paired replay measured; None without
+            one, and for `paired` itself.
     """
 
     test: str
@@ -77,7 +77,7 @@ def sensitivity(
     users: int,
     standard_error: float,
     variances: tuple[float, float] | None,
-    replayed: float | None = None,
+    replayed_lift: float | None = None,
     lifts: Sequence[float] = LIFTS,
     alpha: float = ALPHA,
     power: float = POWER,
@@ -91,7 +91,8 @@ def sensitivity(
         users: That the test had.
         standard_error: Of the difference, as measured.
         variances: Of one user's value in control and treatment; None where more users cannot be had.
-        replayed: Difference that the paired replay measured.
+        replayed_lift: Relative lift that the paired replay measured; its users searched for another time, so its
+            difference would not do.
         lifts: Relative effects to tell the users for.
         alpha: Of the test.
         power: Probability to find it.
@@ -105,8 +106,8 @@ def sensitivity(
         )
     )
     for_replay = None
-    if variances is not None and replayed is not None:
-        for_replay = users_needed(*variances, replayed, alpha=alpha, power=power)
+    if variances is not None and replayed_lift is not None:
+        for_replay = users_needed(*variances, replayed_lift * control, alpha=alpha, power=power)
     detectable_lift = detectable / control if control else math.nan
     return Sensitivity(test, metric, users, alpha, power, detectable, detectable_lift, needed, for_replay)
 
