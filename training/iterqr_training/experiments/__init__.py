@@ -1,0 +1,1 @@
+"""Experiments: does the channel help, and how sure is that? Everything is computed from sums by user."""
