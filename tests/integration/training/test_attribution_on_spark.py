@@ -8,6 +8,7 @@ import pytest
 from iterqr_dev_node.java import find_jdk
 from iterqr_training.signals.engines import open_engine
 from iterqr_training.signals.tables import MARTS, QUERIES
+from support.signals.arithmetic import check_arithmetic
 from support.signals.credit_cases import all_signals
 from support.signals.marketplace import TOWN
 from support.signals.raw_rows import Signals
@@ -26,6 +27,7 @@ def test_marts_are_the_same_row_for_row(tmp_path: Path, monkeypatch: pytest.Monk
     with open_engine("duckdb://?threads=2") as duckdb:
         expected = run_attribution(duckdb, signals, tmp_path)
     with open_engine("spark+local?driver_memory=1g&shuffle_partitions=3&spark.ui.enabled=false") as spark:
+        check_arithmetic(spark, tmp_path)
         assert spark.read(QUERIES, []).to_pyarrow().num_rows == 0
         found = run_attribution(spark, signals, tmp_path)
     for spec in MARTS:

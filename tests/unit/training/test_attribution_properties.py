@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from iterqr_training.signals.engines import Engine, open_engine
 from iterqr_training.signals.tables import ATTRIBUTED_EVENTS, QUERY_OUTCOMES, REWRITE_OUTCOMES
+from support.signals.arithmetic import check_arithmetic
 from support.signals.raw_rows import Event, Hit, Page, Signals
 from support.signals.running import run_attribution
 
@@ -55,14 +56,29 @@ def engine() -> Iterator[Engine]:
         yield opened
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(_pages, max_size=4), st.lists(_events, max_size=8))
+def test_integers_are_exact(engine: Engine, tmp_path: Path) -> None:
+    check_arithmetic(engine, tmp_path)
+
+
+_worlds = st.lists(st.tuples(st.lists(_pages, max_size=4), st.lists(_events, max_size=6)), min_size=20, max_size=20)
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
+# An attribution takes its time whatever it attributes, so each is of many small worlds.
+@settings(max_examples=4, deadline=None, suppress_health_check=_SLOW)
+@given(_worlds)
 def test_everything_is_counted_once(
-    engine: Engine, pages: list[tuple[str, str, int, list[Hit]]], events: list[Event]
+    engine: Engine, worlds: list[tuple[list[tuple[str, str, int, list[Hit]]], list[Event]]]
 ) -> None:
+    each = [
+        Signals(
+            [_page(number, *page) for number, page in enumerate(pages)],
+            [_numbered(number, event) for number, event in enumerate(events)],
+        ).with_prefix(f"{world}/")
+        for world, (pages, events) in enumerate(worlds)
+    ]
     signals = Signals(
-        [_page(number, *page) for number, page in enumerate(pages)],
-        [_numbered(number, event) for number, event in enumerate(events)],
+        [page for world in each for page in world.pages], [event for world in each for event in world.events]
     )
     with tempfile.TemporaryDirectory() as folder:
         marts = run_attribution(engine, signals, Path(folder))

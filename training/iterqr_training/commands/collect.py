@@ -76,6 +76,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     )
     if options.follow_s is not None and not 0 < options.follow_s <= 86_400:
         raise SettingError(f"--follow-s is {options.follow_s}, it must be over 0 to 86,400")
+    if options.ca_file is not None and not options.ca_file.is_file():
+        raise SettingError(f"--ca-file {options.ca_file} is no file")
     hasher = _hasher(options)
     client = OpenSearch(
         options.url,

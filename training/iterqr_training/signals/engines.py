@@ -26,14 +26,6 @@ from iterqr_training.signals.tables import TableSpec
 DEFAULT_ENGINE = "duckdb://"
 _DUCKDB_OPTIONS = ("memory_limit", "threads", "temp_folder")
 _SPARK_OPTIONS = ("driver_memory", "shuffle_partitions", "temp_folder")
-_SPARK_DEFAULTS = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",  # overflow is an error, as in DuckDB
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.driver.memory": "4g",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,9 +150,8 @@ ATTRIBUTED_EVENTS = TableSpec(
         action=pa.string(),
         kind=pa.string(),  # what the settings make of the action: click, order, or touch (a step towards an order)
         timestamp=TIME,
-        # The touch that an order is credited to, "" if none; of an order without client id and of all else, itself.
-        touch_event_id=pa.string(),
-        # From here to the position: of the page that is credited; "" if none is, but for the event's own query_id.
+        touch_event_id=pa.string(),  # of an order: the touch that it belongs to, or ""; else the event itself
+        # What the page tells is "" where nobody is credited; query_id is the event's own then.
         impression_id=pa.string(),
         query_id=pa.string(),
         client_id=pa.string(),

@@ -1,0 +1,222 @@
+"""Duplicates and bots are left out, people are not, and the counts say what went."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import ibis
+import pytest
+from iterqr_training.errors import SettingError
+from iterqr_training.signals.filters import CleanSignals, FilterSettings
+from support.signal_rows import LIMITS, Signals, adverse_world, at, event
+
+Counts = dict[tuple[str, str, str], int]
+
+
+def counts(cleaned: CleanSignals) -> Counts:
+    rows = cleaned.counts.to_pyarrow().to_pylist()
+    return {(row["filter"], row["reason"], row["table"]): row["rows"] for row in rows}
+
+
+def left_out(cleaned: CleanSignals) -> Counts:
+    return {key: number for key, number in counts(cleaned).items() if key[0] != "kept"}
+
+
+def events_of(cleaned: CleanSignals) -> list[str]:
+    return sorted(cleaned.events.to_pyarrow()["event_id"].to_pylist())
+
+
+def impressions_of(cleaned: CleanSignals) -> list[str]:
+    return sorted(cleaned.impressions.to_pyarrow()["impression_id"].to_pylist())
+
+
+def one_search(*events: dict[str, Any]) -> Signals:
+    signals = Signals(events=list(events))
+    signals.search("i", "c-1", at())
+    return signals
+
+
+def test_people_are_left_alone() -> None:
+    signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(9), "q-i", "o-2"))
+    cleaned = signals.clean()
+    assert (impressions_of(cleaned), events_of(cleaned)) == (["i"], ["a", "b"])
+    assert counts(cleaned) == {("kept", "", "impressions"): 1, ("kept", "", "events"): 2}
+    assert cleaned.events.schema() == signals_schema(signals, 2)
+    assert cleaned.impressions.schema() == signals_schema(signals, 0)
+
+
+def signals_schema(signals: Signals, number: int) -> Any:  # noqa: ANN401 - of Ibis
+    return ibis.memtable(signals.arrow()[number]).schema()
+
+
+def test_of_a_documents_copies_the_earliest_is_kept() -> None:
+    signals = one_search(event("a", "c-1", at(5), "q-i"), event("a", "c-1", at(0, day=2), "q-i", action="purchase"))
+    signals.impressions += signals.impressions * 2
+    cleaned = signals.clean()
+    assert cleaned.events.to_pyarrow()["action"].to_pylist() == ["click"]
+    assert impressions_of(cleaned) == ["i"]
+    assert left_out(cleaned) == {
+        ("duplicates", "same_id", "impressions"): 2,
+        ("duplicates", "same_id", "events"): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "window_ms", "kept"),
+    [(0, 0, 1), (0.001, 0, 2), (1, 1_000, 1), (1.001, 1_000, 2), (59, 60_000, 1)],
+)
+def test_a_retry_comes_within_the_window(seconds: float, window_ms: int, kept: int) -> None:
+    signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(5 + seconds), "q-i"))
+    cleaned = signals.clean(replace(LIMITS, repeat_window_ms=window_ms))
+    assert events_of(cleaned) == ["a", "b"][:kept]
+    assert left_out(cleaned).get(("duplicates", "repeated", "events"), 0) == 2 - kept
+
+
+def test_a_chain_of_retries_is_one_event() -> None:
+    signals = one_search(*(event(f"e{number}", "c-1", at(number * 0.9), "q-i") for number in range(5)))
+    assert events_of(signals.clean()) == ["e0"]
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [{"action": "purchase"}, {"object_id": "o-2"}, {"position": 2}, {"query_id": "q-j"}, {"client_id": "c-2"}],
+)
+def test_what_differs_is_no_retry(difference: dict[str, Any]) -> None:
+    first = event("a", "c-1", at(5), "q-i", position=1)
+    assert events_of(one_search(first, {**first, "event_id": "b", **difference}).clean()) == ["a", "b"]
+
+
+def test_events_of_nobody_are_no_retries_and_nobody_is_a_bot() -> None:
+    signals = Signals(events=[event(f"e{number}", "", at(), "") for number in range(100)])
+    for number in range(100):
+        signals.search(f"i{number}", "", at())
+    cleaned = signals.clean()
+    assert left_out(cleaned) == {}
+    assert (len(events_of(cleaned)), len(impressions_of(cleaned))) == (100, 100)
+
+
+def searches(number: int) -> Signals:
+    signals = Signals()
+    for each in range(number):
+        signals.search(f"i{each}", "c-1", at(each))
+    return signals
+
+
+@pytest.mark.parametrize(("number", "is_bot"), [(20, False), (21, True)])
+def test_too_many_searches_a_day(number: int, is_bot: bool) -> None:
+    signals = searches(number)
+    signals.search("other", "c-2", at())
+    signals.search("tomorrow", "c-1", at(day=1))
+    signals.events += [event("a", "c-1", at(), "q-i0"), event("b", "c-1", at(day=1), "q-i0", "o-2")]
+    cleaned = signals.clean()
+    assert len(impressions_of(cleaned)) == (2 if is_bot else 22)
+    assert events_of(cleaned) == (["b"] if is_bot else ["a", "b"])
+    assert left_out(cleaned) == (
+        {
+            ("bots", "too_many_searches", "client_days"): 1,
+            ("bots", "too_many_searches", "impressions"): 21,
+            ("bots", "too_many_searches", "events"): 1,
+        }
+        if is_bot
+        else {}
+    )
+
+
+def test_pages_of_one_search_are_one_search() -> None:
+    signals = searches(30)
+    for row in signals.impressions:
+        row["query_id"] = "q"
+    assert left_out(signals.clean()) == {}
+
+
+@pytest.mark.parametrize(("number", "is_bot"), [(15, False), (16, True)])
+def test_too_many_clicks_an_hour(number: int, is_bot: bool) -> None:
+    signals = searches(18)
+    signals.events += [event(f"e{each}", "c-1", at(each), f"q-i{each}") for each in range(number)]
+    signals.events += [event(f"f{each}", "c-1", at(3_600 + each), f"q-i{each}") for each in range(3)]
+    signals.events.append(event("view", "c-1", at(1), "q-i1", action="view"))
+    found = left_out(signals.clean())
+    assert found.get(("bots", "too_many_clicks", "client_days"), 0) == is_bot
+    assert found.get(("bots", "too_many_clicks", "events"), 0) == (number + 4 if is_bot else 0)
+
+
+@pytest.mark.parametrize(("clicked", "is_bot"), [(17, False), (18, True)])
+def test_clicks_on_nearly_every_hit(clicked: int, is_bot: bool) -> None:
+    signals = searches(4)  # 20 hits
+    objects = [(f"q-i{search}", f"o-{position}") for search in range(4) for position in range(1, 6)]
+    signals.events += [
+        event(f"e{number}", "c-1", at(number * 900), query_id, object_id)
+        for number, (query_id, object_id) in enumerate(objects[:clicked])
+    ]
+    signals.events.append(event("again", "c-1", at(20_000), *objects[0]))
+    found = left_out(signals.clean())
+    assert found.get(("bots", "clicks_nearly_everything", "client_days"), 0) == is_bot
+
+
+@pytest.mark.parametrize(("number", "logged", "is_bot"), [(5, 0, False), (6, 0, True), (6, 1, False)])
+def test_events_without_impressions(number: int, logged: int, is_bot: bool) -> None:
+    signals = Signals(events=[event(f"e{each}", "c-1", at(each * 60), f"q-i{each}") for each in range(number)])
+    for each in range(logged):
+        signals.search(f"i{each}", "c-1", at(day=-1))
+    found = left_out(signals.clean())
+    assert found.get(("bots", "events_without_impressions", "events"), 0) == (number if is_bot else 0)
+
+
+def test_a_bot_by_several_reasons_is_counted_once() -> None:
+    signals = searches(21)
+    signals.events += [event(f"e{each}", "c-1", at(each), f"q-i{each}") for each in range(21)]
+    assert left_out(signals.clean()) == {
+        ("bots", "too_many_searches", "client_days"): 1,
+        ("bots", "too_many_searches", "impressions"): 21,
+        ("bots", "too_many_searches", "events"): 21,
+    }
+
+
+def test_retries_make_no_bot() -> None:
+    signals = searches(1)
+    signals.events += [event(f"e{each}", "c-1", at(each * 0.01), "q-i0") for each in range(40)]
+    cleaned = signals.clean()
+    assert left_out(cleaned) == {("duplicates", "repeated", "events"): 39}
+
+
+def test_days_end_at_midnight_utc() -> None:
+    signals = searches(0)
+    midnight = at(12 * 3_600)
+    for number in range(30):
+        signals.search(f"i{number}", "c-1", midnight + timedelta(seconds=number - 15))
+    assert left_out(signals.clean()) == {}
+
+
+def test_every_row_of_an_adverse_world_is_kept_or_counted_once() -> None:
+    world = adverse_world(seed=3)
+    found = counts(world.clean())
+    for table, rows in (("impressions", world.impressions), ("events", world.events)):
+        assert sum(number for key, number in found.items() if key[2] == table) == len(rows)
+    assert {reason: number for (_, reason, table), number in found.items() if table == "client_days"} == {
+        "too_many_searches": 2,  # the clicking bot searches as much
+        "clicks_nearly_everything": 1,
+        "events_without_impressions": 1,
+    }
+    assert found["duplicates", "repeated", "events"] > 0
+    assert found["duplicates", "same_id", "events"] > 0
+    kept = {row["client_id"] for row in world.clean().impressions.to_pyarrow().to_pylist()}
+    assert kept <= {"", *(f"user-{number}" for number in range(20))}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limits"),
+    [
+        ("repeat_window_ms", 60_001, "0 to 60,000"),
+        ("max_searches_a_day", 0, "1 to 1,000,000"),
+        ("max_clicks_an_hour", 0, "1 to 1,000,000"),
+        ("min_hits_to_judge", 0, "1 to 1,000,000"),
+        ("nearly_everything_percent", 101, "1 to 100"),
+        ("max_unseen_events_a_day", 0, "1 to 1,000,000"),
+        ("click_actions", (), "at least one"),
+    ],
+)
+def test_settings_out_of_their_limits_are_refused(name: str, value: Any, limits: str) -> None:  # noqa: ANN401 - of any
+    with pytest.raises(SettingError, match=f"{name} is .*{limits}"):
+        FilterSettings(**{name: value})
