@@ -28,6 +28,7 @@ from support.plugin_search import (
     hits,
     match,
     outcome,
+    pipeline_body,
     refusal,
     set_endpoint,
 )
@@ -204,6 +205,21 @@ def test_shadow_is_logged_with_the_page_it_kept_back(logged: PluginSearch) -> No
     assert (written["outcome"], written["mode"]) == ("shadow", "shadow")
     assert_shows(written["hits"], plain)
     assert_shows(written["shadow_hits"], fused)
+
+
+@pytest.mark.parametrize("mode", ["fuse", "off", "shadow"])
+def test_a_later_processor_that_changes_hits_does_not_change_what_is_logged(logged: PluginSearch, mode: str) -> None:
+    """It changes them in place, and a shadowed search is logged only after that."""
+    body = pipeline_body({"mode": mode})
+    rename = {"rename_field": {"field": "title", "target_field": "name"}}
+    body = {**body, "response_processors": [*body["response_processors"], rename]}
+    pipeline = logged.node.unique_name("renaming")
+    logged.client.transport.perform_request("PUT", f"/_search/pipeline/{pipeline}", body=body)
+    query_id = new_id()
+    response = logged.search(by(query_id, object_id_field="title"), pipeline=pipeline)
+    eventually(lambda: len(documents(logged, query_id)) == 1)
+    named = [hit["object_id"] for hit in document(logged, query_id)["hits"]]
+    assert named == [hit["_source"]["name"] for hit in hits(response)]
 
 
 def test_redacted_impressions_do_not_tell_the_query(logged: PluginSearch) -> None:

@@ -3,8 +3,10 @@ package org.iterqr.opensearch.explain;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Supplier;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.observe.SearchObserver;
+import org.opensearch.action.search.SearchResponse;
 import org.opensearch.common.util.concurrent.ThreadContext;
 
 /**
@@ -42,15 +44,27 @@ public final class ExplainedSearch {
   }
 
   /**
-   * @param observer of what users saw
+   * @param observer of what users saw, where there is one yet
    * @param context of the node, where there is one yet
    * @return the observer, which is not told of explained searches
    */
   public static SearchObserver hiddenFrom(
-      SearchObserver observer, Supplier<ThreadContext> context) {
-    return answer -> {
-      if (context.get().getTransient(TRANSIENT) == null) {
-        observer.answered(answer);
+      Supplier<? extends SearchObserver> observer, Supplier<ThreadContext> context) {
+    return new SearchObserver() {
+      @Override
+      public void answered(AnsweredSearch search) {
+        if (!isExplained()) {
+          observer.get().answered(search);
+        }
+      }
+
+      @Override
+      public SearchObserver answeredLater(SearchIdentity identity, SearchResponse response) {
+        return isExplained() ? search -> {} : observer.get().answeredLater(identity, response);
+      }
+
+      private boolean isExplained() {
+        return context.get().getTransient(TRANSIENT) != null;
       }
     };
   }

@@ -38,12 +38,12 @@ final class Answer {
 
   private final ChannelRun run;
   private final FusionSettings settings;
-  private final SearchObserver observer;
   private final SearchRequest request;
   private final SearchResponse plain;
   private final ActionListener<SearchResponse> listener;
   private final long startNanos = System.nanoTime();
   private final AtomicBoolean claimed = new AtomicBoolean();
+  private volatile SearchObserver observer;
   private volatile long fetchStartNanos;
   private volatile long sentNanos;
 
@@ -171,19 +171,23 @@ final class Answer {
   }
 
   /**
-   * Makes the plain response of a shadowed search, to be sent at once; it is observed later.
+   * Makes the plain response of a shadowed search, to be sent at once; it is observed later, by
+   * observers that have read now what they want of its hits.
    *
    * @return the response; the plain one untouched, if it cannot be tagged
    */
   SearchResponse shadowed() {
     sentNanos = System.nanoTime();
+    SearchResponse response;
     try {
       SearchSummary summary = summary(Outcome.SHADOW, Optional.empty(), "", List.of());
-      return TaggedResponse.plain(plain, firstRank(), tookMs(), summary);
+      response = TaggedResponse.plain(plain, firstRank(), tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent untouched", e);
-      return plain;
+      response = plain;
     }
+    observer = observer.answeredLater(run.plan().identity(), response);
+    return response;
   }
 
   /**

@@ -34,7 +34,8 @@ import org.opensearch.threadpool.ThreadPool;
 
 /**
  * Sends the plain response at once and finds out afterwards what fusing would have shown, for the
- * observers alone. The hits sent are not touched any more: what is needed of them is read before.
+ * observers alone. The hits sent are not touched any more: what is needed of them, here and by the
+ * observers, is read before.
  */
 final class ShadowObservation {
   private static final Logger logger = LogManager.getLogger(ShadowObservation.class);

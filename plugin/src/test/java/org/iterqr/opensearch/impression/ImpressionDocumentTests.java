@@ -131,15 +131,19 @@ class ImpressionDocumentTests {
         Optional.empty());
   }
 
-  private static List<String> objectIds(AnsweredSearch search) throws IOException {
-    return ObjectIds.of(
+  private static List<ShownHit> shown(AnsweredSearch search) throws IOException {
+    return ShownHit.of(
         search.response().getHits().getHits(), search.identity().ubi().objectIdField());
+  }
+
+  private static List<String> objectIds(AnsweredSearch search) throws IOException {
+    return shown(search).stream().map(ShownHit::objectId).toList();
   }
 
   private static BytesReference document(AnsweredSearch search, boolean redacted)
       throws IOException {
     return ImpressionDocument.of(
-        search, new ImpressionDocument.Context(AT, "hash", objectIds(search), redacted));
+        search, new ImpressionDocument.Context(AT, "hash", shown(search), redacted));
   }
 
   @Test
@@ -206,7 +210,7 @@ class ImpressionDocumentTests {
   void aRedactedUbiQueryHasNoAttributesOfTheApplication() throws IOException {
     AnsweredSearch search = search();
     ImpressionDocument.Context context =
-        new ImpressionDocument.Context(AT, "hash", objectIds(search), true);
+        new ImpressionDocument.Context(AT, "hash", shown(search), true);
     assertEquals(
         """
         {"timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"",\
@@ -216,7 +220,7 @@ class ImpressionDocumentTests {
         "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}""",
         ImpressionLog.ubiQuery(search, context, "r1").json().utf8ToString());
     ImpressionDocument.Context plain =
-        new ImpressionDocument.Context(AT, "hash", objectIds(search), false);
+        new ImpressionDocument.Context(AT, "hash", shown(search), false);
     Map<String, Object> attributes =
         ImpressionLog.ubiQuery(search, plain, "r1").parameters().queryAttributes();
     assertEquals(Map.of("page", 2), attributes);
