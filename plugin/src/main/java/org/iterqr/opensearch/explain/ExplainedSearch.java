@@ -1,13 +1,17 @@
 package org.iterqr.opensearch.explain;
 
 import java.util.Optional;
-import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.observe.SearchObserver;
 import org.opensearch.action.search.SearchResponse;
+import org.opensearch.action.support.ContextPreservingActionListener;
+import org.opensearch.common.util.concurrent.ListenableFuture;
+import org.opensearch.common.util.concurrent.OpenSearchExecutors;
 import org.opensearch.common.util.concurrent.ThreadContext;
+import org.opensearch.core.action.ActionListener;
 
 /**
  * A search that is made in order to be explained. It lies in its own thread context, through which
@@ -17,7 +21,9 @@ import org.opensearch.common.util.concurrent.ThreadContext;
 public final class ExplainedSearch {
   private static final String TRANSIENT = "iterqr.explained_search";
 
-  private final AtomicReference<AnsweredSearch> answered = new AtomicReference<>();
+  private final AtomicBoolean isAnswered = new AtomicBoolean();
+  private final ListenableFuture<AnsweredSearch> answer = new ListenableFuture<>();
+  private volatile boolean isAnsweredLater;
 
   private ExplainedSearch() {}
 
@@ -36,9 +42,21 @@ public final class ExplainedSearch {
    * @return tells explained searches of their answer
    */
   public static SearchObserver observer(Supplier<ThreadContext> context) {
-    return answer -> {
-      if (context.get().getTransient(TRANSIENT) instanceof ExplainedSearch search) {
-        search.answered.compareAndSet(null, answer);
+    return new SearchObserver() {
+      @Override
+      public void answered(AnsweredSearch search) {
+        if (context.get().getTransient(TRANSIENT) instanceof ExplainedSearch explained) {
+          explained.answered(search);
+        }
+      }
+
+      @Override
+      public SearchObserver answeredLater(SearchIdentity identity, SearchResponse response) {
+        if (context.get().getTransient(TRANSIENT) instanceof ExplainedSearch explained) {
+          explained.isAnsweredLater = true;
+          return explained::answered;
+        }
+        return this;
       }
     };
   }
@@ -70,9 +88,29 @@ public final class ExplainedSearch {
   }
 
   /**
-   * @return how the channel answered; empty if the search's pipeline has none
+   * To be called when the search's response is there.
+   *
+   * @param context of the node
+   * @param listener gets how the channel answered, in its own thread context: at once, or when the
+   *     budget of a shadowed search ends at the latest; empty if the search's pipeline has none
    */
-  Optional<AnsweredSearch> answer() {
-    return Optional.ofNullable(answered.get());
+  void whenAnswered(ThreadContext context, ActionListener<Optional<AnsweredSearch>> listener) {
+    if (!isAnswered.get() && !isAnsweredLater) {
+      listener.onResponse(Optional.empty());
+      return;
+    }
+    answer.addListener(
+        ContextPreservingActionListener.wrapPreservingContext(
+            ActionListener.wrap(
+                search -> listener.onResponse(Optional.of(search)), listener::onFailure),
+            context),
+        OpenSearchExecutors.newDirectExecutorService());
+  }
+
+  /** The first answer counts. */
+  private void answered(AnsweredSearch search) {
+    if (isAnswered.compareAndSet(false, true)) {
+      answer.onResponse(search);
+    }
   }
 }

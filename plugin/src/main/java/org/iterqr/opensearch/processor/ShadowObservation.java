@@ -15,6 +15,7 @@ import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.RankedHit;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.query.Eligibility;
@@ -109,13 +110,14 @@ final class ShadowObservation {
       return;
     }
     if (Fusion.originalSuffices(retrieved.windows(), facts.get().plan())) {
-      answer.observeShadow(Outcome.ORIGINAL_SUFFICES, facts, List.of(), sent);
+      answer.observeShadow(Outcome.ORIGINAL_SUFFICES, facts, Optional.empty(), List.of(), sent);
       return;
     }
     int from = Eligibility.from(answer.request().source());
     int size = Eligibility.size(answer.request().source());
-    FusedPage<DocumentId> page =
-        new FusedPage<>(Fusion.fuse(retrieved.windows(), facts.get().plan()), from, size, id -> id);
+    List<FusedHit> fused = Fusion.fuse(retrieved.windows(), facts.get().plan());
+    FusedPage<DocumentId> page = new FusedPage<>(fused, from, size, id -> id);
+    AnsweredSearch.Fused list = new AnsweredSearch.Fused(retrieved, facts.get().plan(), fused);
     Window original = retrieved.windows().getFirst();
     Map<HitKey, DocumentId> known = new HashMap<>();
     int windowSize = answer.run().plan().options().windowSize();
@@ -124,7 +126,7 @@ final class ShadowObservation {
     page.put(known);
     List<FusedHit> missing = page.missing();
     if (missing.isEmpty()) {
-      end(facts.get(), page, from);
+      end(facts.get(), list, page, from);
       return;
     }
     long remainingMs = answer.run().budget().remainingMs();
@@ -144,23 +146,24 @@ final class ShadowObservation {
             guarded(
                 (Map<HitKey, DocumentId> found) -> {
                   page.put(found);
-                  end(facts.get(), page, from);
+                  end(facts.get(), list, page, from);
                 }),
             ignored -> end(Outcome.TIMEOUT)));
   }
 
-  private void end(FusionFacts facts, FusedPage<DocumentId> page, int from) {
+  private void end(
+      FusionFacts facts, AnsweredSearch.Fused list, FusedPage<DocumentId> page, int from) {
     List<ShadowHit> shown = new ArrayList<>();
     for (FusedPage.Entry<DocumentId> entry : page.entries()) {
       shown.add(
           new ShadowHit(
               entry.hit().index(), entry.hit().id(), from + shown.size() + 1, entry.fused()));
     }
-    answer.observeShadow(Outcome.SHADOW, Optional.of(facts), shown, sent);
+    answer.observeShadow(Outcome.SHADOW, Optional.of(facts), Optional.of(list), shown, sent);
   }
 
   private void end(Outcome outcome) {
-    answer.observeShadow(outcome, Optional.empty(), List.of(), sent);
+    answer.observeShadow(outcome, Optional.empty(), Optional.empty(), List.of(), sent);
   }
 
   private <T> ActionListener<T> guarded(Step<T> step) {

@@ -60,7 +60,8 @@ class ImpressionDocumentTests {
       {"name":"original","rank":1,"score":2.5},\
       {"name":"rewrite","rewrite_id":"00000000000000aa","rank":3,"score":1.5}]},\
       {"object_id":"id-1","index":"dishes","position":12,"channels":[]}],\
-      "timings":{"rewrite_ms":1.5,"windows_ms":2.0,"total_ms":4.25,"added_ms":0.25}}""";
+      "timings":{"rewrite_ms":1.5,"windows_ms":2.0,"total_ms":4.25,"added_ms":0.25}}\
+      """;
 
   private static SearchHit hit(int number, String source, DocumentField tags) {
     SearchHit hit = new SearchHit(number, "id-" + number, Map.of(), Map.of());
@@ -128,7 +129,8 @@ class ImpressionDocumentTests {
         summary,
         new SearchRequest("dishes").source(new SearchSourceBuilder().from(10)),
         response,
-        Optional.empty());
+        Optional.empty(),
+        Map.of());
   }
 
   private static List<ShownHit> shown(AnsweredSearch search) throws IOException {
@@ -202,7 +204,8 @@ class ImpressionDocumentTests {
         {"timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"soop",\
         "client_id":"hash","application":"shop","object_id_field":"codes.sku",\
         "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
-        "query_attributes":{"page":2,"iterqr":{"outcome":"fused"}}}""",
+        "query_attributes":{"page":2,"iterqr":{"outcome":"fused"}}}\
+        """,
         json);
   }
 
@@ -217,7 +220,8 @@ class ImpressionDocumentTests {
         "client_id":"hash","application":"shop","object_id_field":"codes.sku",\
         "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
         "query_attributes":{"iterqr":{"outcome":"fused","experiment":"exp","bucket":"treatment",\
-        "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}""",
+        "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}\
+        """,
         ImpressionLog.ubiQuery(search, context, "r1").json().utf8ToString());
     ImpressionDocument.Context plain =
         new ImpressionDocument.Context(AT, "hash", shown(search), false);
