@@ -67,6 +67,29 @@ def test_control_is_the_plain_search_and_asks_no_server(plugin: PluginSearch) ->
     assert service.calls == []
 
 
+def test_control_does_not_parse_what_it_does_not_expand(plugin: PluginSearch) -> None:
+    """Whether scripts or clauses forbid expanding costs a parse; whether it scrolls does not."""
+    pipeline = plugin.create_pipeline({"mode": "expand"})
+    scripted = {"function_score": {"query": match(TYPO), "field_value_factor": {"field": "price"}}}
+    body = {"query": scripted, "ext": {"ubi": {"client_id": "c-1"}}}
+    with cluster_settings(plugin.client, experiment(100)):
+        assert outcome(plugin.search(body, pipeline=pipeline)) == "skipped_script"
+        assert outcome(plugin.search(body, pipeline=pipeline, scroll="1m")) == "skipped_scroll"
+    with cluster_settings(plugin.client, experiment(0)):
+        assert outcome(plugin.search(body, pipeline=pipeline)) == "control"
+        assert outcome(plugin.search(body, pipeline=pipeline, scroll="1m")) == "skipped_scroll"
+
+
+@pytest.mark.parametrize("treatment", [0, 100])
+def test_arms_tell_alike_what_costs_nothing_to_tell(plugin: PluginSearch, treatment: float) -> None:
+    ext = {"ubi": {"client_id": "c-1"}}
+    with cluster_settings(plugin.client, experiment(treatment)):
+        sorted_search = plugin.search({**BODY, "sort": ["price"], "ext": ext})
+        elsewhere = plugin.search({**BODY, "ext": {**ext, "iterqr": {"region": "r" * 65}}})
+    assert outcome(sorted_search) == "skipped_sort"
+    assert outcome(elsewhere) == "rejected"
+
+
 def test_a_search_without_client_is_not_part_of_it(plugin: PluginSearch) -> None:
     with cluster_settings(plugin.client, experiment(0)):
         response = plugin.search(BODY)

@@ -161,17 +161,28 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     Optional<Outcome> skip =
         options.mode() == Mode.EXPAND
-            ? Eligibility.expandSkipReason(request, IndexSearcher.getMaxClauseCount())
+            ? Eligibility.expandSkipReason(request)
             : Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
       return ended(options, identity, budget, "", skip.get());
     }
-    // Before anything that costs: the arms differ in nothing but the rewriting.
+    String given = ext.query() == null ? "" : ext.query();
+    if (RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
+      return ended(options, identity, budget, given, Outcome.REJECTED);
+    }
+    // Before anything that costs, and after all that does not: as far as that goes, arms have the
+    // same outcomes.
     if (identity.assignment().bucket() == ExperimentBucket.CONTROL) {
-      String given = ext.query() == null ? "" : ext.query();
       return ended(options, identity, budget, given, Outcome.CONTROL);
     }
     SearchSource source = SearchSource.of(request.source());
+    Optional<Outcome> harm =
+        options.mode() == Mode.EXPAND
+            ? Eligibility.expandHarmReason(source, IndexSearcher.getMaxClauseCount())
+            : Optional.empty();
+    if (harm.isPresent()) {
+      return ended(options, identity, budget, "", harm.get());
+    }
     Optional<Rewriting> rewriting =
         Rewriting.find(source.query(), ext.query(), identity.userQuery(), options.rewriteQuery());
     if (rewriting.isEmpty()) {
@@ -179,8 +190,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     String query = rewriting.get().text();
     int characters = RewriteLimits.length(query);
-    if (characters > RewriteLimits.QUERY_CHARACTERS
-        || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
+    if (characters > RewriteLimits.QUERY_CHARACTERS) {
       return ended(options, identity, budget, query, Outcome.REJECTED);
     }
     String digest = digest(request, source, options, query);
