@@ -38,6 +38,7 @@ from support.ubi_stub_plugin import build_ubi_stub
 pytestmark = pytest.mark.node
 
 STREAM = "iterqr-impressions"
+HASH_KEY = "plugins.iterqr.client_id.hash_key"
 KEY = "a key of more than 16 characters"
 BODY = {"query": match(TYPO)}
 PREFIX = "plugins.iterqr.impressions."
@@ -54,7 +55,7 @@ def hashed(client_id: str) -> str:
 
 @contextmanager
 def logging_node(
-    version: str, folder: Path, rewriter: RunningServer, *, key: bool = True, ubi: bool = False
+    version: str, folder: Path, rewriter: RunningServer, *, key: str | None = KEY, ubi: bool = False
 ) -> Iterator[PluginSearch]:
     """A node of its own, with a key for client ids, on which impressions are logged."""
     instance = NodeInstance.create(folder / "node", version)
@@ -62,8 +63,8 @@ def logging_node(
         instance.install(build_plugin(version))
         if ubi:
             instance.install(build_ubi_stub(instance, folder))
-        if key:
-            put_in_keystore(instance, "plugins.iterqr.client_id.hash_key", KEY)
+        if key is not None:
+            put_in_keystore(instance, HASH_KEY, key)
         yield started(instance, rewriter)
     finally:
         instance.delete()
@@ -445,7 +446,7 @@ def test_a_node_that_stops_writes_what_is_left(
     rewriter: RunningServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("stop")
-    with logging_node(DEFAULT_VERSION, folder, rewriter, key=False) as plugin:
+    with logging_node(DEFAULT_VERSION, folder, rewriter, key=None) as plugin:
         first = new_id()
         plugin.search(by(first, client_id="c-1"))
         assert "client_id" not in document(plugin, first), "without a key no client id is logged"
@@ -457,6 +458,17 @@ def test_a_node_that_stops_writes_what_is_left(
         plugin.node.instance.stop()
         again = started(plugin.node.instance, rewriter)
         assert len(documents(again, last)) == 1
+
+
+def test_a_key_that_is_too_short_does_not_keep_the_node_down(
+    rewriter: RunningServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with logging_node(DEFAULT_VERSION, tmp_path_factory.mktemp("short"), rewriter, key="fifteen letters") as plugin:
+        query_id = new_id()
+        assert outcome(plugin.search(by(query_id, client_id="c-1"))) == "fused"
+        assert "client_id" not in document(plugin, query_id)
+        assert stats(plugin)["client_ids"] == {"not_logged": 1}
+        assert f"[{HASH_KEY}] must have at least 16 characters" in plugin.node.instance.log.read_text()
 
 
 def test_beside_the_ubi_plugin_its_ids_are_logged_and_its_queries_are_its_own(
