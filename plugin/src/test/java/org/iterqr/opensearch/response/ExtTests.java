@@ -201,6 +201,26 @@ class ExtTests {
         iterqr.get("timings"));
   }
 
+  @Test
+  void whatWasNotFusedRetrievedNothingThatIsKnown() {
+    SearchSummary fused = summary();
+    SearchSummary late =
+        new SearchSummary(
+            fused.identity(),
+            Outcome.TIMEOUT,
+            fused.mode(),
+            fused.query(),
+            fused.reply(),
+            Optional.empty(),
+            fused.windowSize(),
+            "",
+            fused.timings(),
+            List.of());
+    assertEquals(
+        List.of(Map.of("rewrite_id", "00000000000000aa", "text", "soup", "confidence", 0.5)),
+        late.toExt().content().get("rewrites"));
+  }
+
   private static SearchSummary summary() {
     Rewrite rewrite = new Rewrite("00000000000000aa", "soup", 0.5);
     Window original = window(new Channel.Original(), 1, 2);
