@@ -193,12 +193,12 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     if (characters > RewriteLimits.QUERY_CHARACTERS) {
       return ended(options, identity, budget, query, Outcome.REJECTED);
     }
-    String digest = digest(request, source, options, query);
+    String digest = digest(request, source, ext, options, query);
     Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.isLaterPage(request.source())) {
       return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
     }
-    if (options.policy().isPresent() && !options.policy().get().rewrites(characters)) {
+    if (options.policy().isPresent() && !options.policy().get().policy().rewrites(characters)) {
       return ended(options, identity, budget, query, Outcome.SKIPPED_POLICY);
     }
     int windowSize = pinned.map(PageToken::windowSize).orElse(options.windowSize());
@@ -262,13 +262,19 @@ public final class QueryRewriteProcessor extends AbstractProcessor
   }
 
   private static String digest(
-      SearchRequest request, SearchSource source, SearchOptions options, String text) {
+      SearchRequest request,
+      SearchSource source,
+      RequestExt ext,
+      SearchOptions options,
+      String text) {
     return RetrievalDigest.of(
         Arrays.asList(request.indices()),
         request.routing(),
         request.searchType().toString(),
         source.retrieval(),
         options.rewriteQuery().map(RewriteTemplate::query).orElse(null),
+        // A pipeline's may change between pages: its weights are in the token.
+        ext.policy().orElse(null),
         text);
   }
 
