@@ -15,7 +15,7 @@ import pytest
 from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
 from opensearchpy import OpenSearch
 from support.cluster_settings import cluster_settings
-from support.dish_catalog import TYPO, index_dishes
+from support.dish_catalog import REWRITES, TYPO, index_dishes
 from support.node_keystore_entry import put_in_keystore
 from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, TEST_SETTINGS, RunningNode
 from support.plugin_search import (
@@ -206,6 +206,18 @@ def test_shadow_is_logged_with_the_page_it_kept_back(logged: PluginSearch) -> No
     assert (written["outcome"], written["mode"]) == ("shadow", "shadow")
     assert_shows(written["hits"], plain)
     assert_shows(written["shadow_hits"], fused)
+
+
+def test_shadow_of_expand_is_logged_with_its_rewrites(logged: PluginSearch) -> None:
+    query_id = new_id()
+    body = by(query_id)
+    body["ext"]["iterqr"] = {"mode": "shadow_expand"}
+    logged.search(body)
+    eventually(lambda: len(documents(logged, query_id)) == 1)
+    written = document(logged, query_id)
+    assert (written["outcome"], written["mode"]) == ("shadow", "shadow_expand")
+    assert [rewrite["text"] for rewrite in written["rewrites"]] == list(REWRITES[TYPO])
+    assert "shadow_hits" not in written
 
 
 @pytest.mark.parametrize("mode", ["fuse", "off", "shadow"])

@@ -29,12 +29,19 @@ public record SearchOptions(
     Optional<PolicyInForce> policy,
     Optional<RewriteTemplate> rewriteQuery) {
   /**
-   * @return the same in mode shadow, unless it is off
+   * @return the same in the mode's shadow
    */
   public SearchOptions shadowed() {
-    Mode shadowed = mode == Mode.OFF ? Mode.OFF : Mode.SHADOW;
     return new SearchOptions(
-        shadowed, budgetMs, windowSize, maxRewrites, region, tenant, fusion, policy, rewriteQuery);
+        mode.shadowed(),
+        budgetMs,
+        windowSize,
+        maxRewrites,
+        region,
+        tenant,
+        fusion,
+        policy,
+        rewriteQuery);
   }
 
   /**

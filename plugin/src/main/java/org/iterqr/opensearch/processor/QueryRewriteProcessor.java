@@ -160,7 +160,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       return ended(options, identity, budget, "", Outcome.DISABLED);
     }
     Optional<Outcome> skip =
-        options.mode() == Mode.EXPAND
+        options.mode().expands()
             ? Eligibility.expandSkipReason(request)
             : Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
@@ -177,7 +177,7 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     SearchSource source = SearchSource.of(request.source());
     Optional<Outcome> harm =
-        options.mode() == Mode.EXPAND
+        options.mode().expands()
             ? Eligibility.expandHarmReason(source, IndexSearcher.getMaxClauseCount())
             : Optional.empty();
     if (harm.isPresent()) {

@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.processor;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -8,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
@@ -87,7 +89,7 @@ final class ShadowObservation {
                       (ChannelResult result) -> {
                         switch (result) {
                           case ChannelResult.NotFused(Outcome outcome) -> end(outcome);
-                          case ChannelResult.Rewritten ignored -> end(Outcome.ERROR);
+                          case ChannelResult.Rewritten(RewriteReply reply) -> expand(reply);
                           case ChannelResult.Retrieved retrieved -> fuse(retrieved);
                         }
                       }),
@@ -95,6 +97,12 @@ final class ShadowObservation {
     } catch (Throwable e) {
       failed(e);
     }
+  }
+
+  /** What an expanded query would have found nobody knows without searching it. */
+  private void expand(RewriteReply reply) throws IOException {
+    Outcome would = Expansion.shadow(answer.run().plan(), reply, answer.request()).outcome();
+    end(would == Outcome.EXPANDED ? Outcome.SHADOW : would);
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {
@@ -191,6 +199,6 @@ final class ShadowObservation {
   }
 
   private interface Step<T> {
-    void run(T value);
+    void run(T value) throws IOException;
   }
 }
