@@ -98,7 +98,7 @@ def rewriting_of(response: Mapping[str, Any]) -> Rewriting:
         meaning=told.get("meaning", ""),
         hints=tuple(told.get("hints", ())),
         rewrites=tuple(
-            UsedRewrite(each["rewrite_id"], each["text"], each["confidence"], each["retrieved"])
+            UsedRewrite(each["rewrite_id"], each["text"], each["confidence"], each.get("retrieved", 0))
             for each in told.get("rewrites", ())
         ),
         checkpoint_id=told.get("checkpoint_id", ""),

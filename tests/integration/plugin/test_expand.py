@@ -39,6 +39,7 @@ def test_a_sorted_search_finds_what_the_original_or_all_words_of_a_rewrite_match
     }
     assert set(ids(response)) == set().union(*by_channel.values())
     assert len(by_channel["original"]) < len(ids(response))
+    assert all(set(rewrite) == {"rewrite_id", "text", "confidence"} for rewrite in facts(response)["rewrites"])
     prices = [hit["_source"]["price"] for hit in hits(response)]
     assert prices == sorted(prices, reverse=True)
     for hit in hits(response):

@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 from support.cluster_settings import cluster_settings
 from support.dish_catalog import TYPO
-from support.plugin_search import PluginSearch, assert_plain_hits, facts, ids, match, outcome, refusal
+from support.plugin_search import (
+    PluginSearch,
+    assert_plain_hits,
+    eventually,
+    facts,
+    hits,
+    ids,
+    match,
+    outcome,
+    refusal,
+)
 from support.scripted_service import answers, scripted_service
 
 pytestmark = pytest.mark.node
@@ -65,6 +75,52 @@ def test_control_is_the_plain_search_and_asks_no_server(plugin: PluginSearch) ->
     assert facts(control)["rewrites"] == []
     assert_plain_hits(control, plugin.plain(BODY))
     assert service.calls == []
+
+
+def test_control_does_not_parse_what_it_does_not_expand(plugin: PluginSearch) -> None:
+    """Whether scripts or clauses forbid expanding costs a parse; whether it scrolls does not."""
+    pipeline = plugin.create_pipeline({"mode": "expand"})
+    scripted = {"function_score": {"query": match(TYPO), "field_value_factor": {"field": "price"}}}
+    body = {"query": scripted, "ext": {"ubi": {"client_id": "c-1"}}}
+    with cluster_settings(plugin.client, experiment(100)):
+        assert outcome(plugin.search(body, pipeline=pipeline)) == "skipped_script"
+        assert outcome(plugin.search(body, pipeline=pipeline, scroll="1m")) == "skipped_scroll"
+    with cluster_settings(plugin.client, experiment(0)):
+        assert outcome(plugin.search(body, pipeline=pipeline)) == "control"
+        assert outcome(plugin.search(body, pipeline=pipeline, scroll="1m")) == "skipped_scroll"
+
+
+@pytest.mark.parametrize("treatment", [0, 100])
+def test_arms_tell_alike_what_costs_nothing_to_tell(plugin: PluginSearch, treatment: float) -> None:
+    ext = {"ubi": {"client_id": "c-1"}}
+    with cluster_settings(plugin.client, experiment(treatment)):
+        sorted_search = plugin.search({**BODY, "sort": ["price"], "ext": ext})
+        elsewhere = plugin.search({**BODY, "ext": {**ext, "iterqr": {"region": "r" * 65}}})
+    assert outcome(sorted_search) == "skipped_sort"
+    assert outcome(elsewhere) == "rejected"
+
+
+def test_shadow_of_an_expanding_pipeline_serves_what_treatment_does(plugin: PluginSearch) -> None:
+    pipeline = plugin.create_pipeline({"mode": "expand"})
+    ext = {"ext": {"ubi": {"client_id": "c-1"}}}
+    by_price = {**BODY, "sort": [{"price": "asc"}, "title.keyword"]}
+    scripted = {"function_score": {"query": match(TYPO), "field_value_factor": {"field": "price"}}}
+
+    def told(body: dict[str, Any]) -> dict[str, Any]:
+        return facts(plugin.search({**body, **ext}, pipeline=pipeline))
+
+    with cluster_settings(plugin.client, experiment(100)):
+        assert told(by_price)["outcome"] == "expanded"
+        assert told({"query": scripted})["outcome"] == "skipped_script"
+    counted = plugin.counted("shadow")
+    with cluster_settings(plugin.client, experiment(0, 100)):
+        response = plugin.search({**by_price, **ext}, pipeline=pipeline)
+        shadowed = facts(response)
+        assert (shadowed["outcome"], shadowed["mode"]) == ("shadow", "shadow_expand")
+        assert shadowed["experiment"]["bucket"] == "shadow"
+        assert hits(response) == hits(plugin.plain(by_price))
+        assert told({"query": scripted})["outcome"] == "skipped_script"
+    eventually(lambda: plugin.counted("shadow") == counted + 1)
 
 
 def test_a_search_without_client_is_not_part_of_it(plugin: PluginSearch) -> None:

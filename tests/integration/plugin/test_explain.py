@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import grpc
 import pytest
 from support.dish_catalog import REWRITES, TYPO
-from support.plugin_search import PluginSearch, channels, hits, ids, match, refusal
+from support.plugin_search import Hit, PluginSearch, channels, hits, ids, match, refusal
+from support.scripted_service import fails, scripted_service
 
 pytestmark = pytest.mark.node
 
@@ -22,6 +24,11 @@ def explain(plugin: PluginSearch, body: dict[str, Any], **params: str) -> dict[s
         body=body,
     )
     return told
+
+
+def matched_names(hit: Hit) -> list[str]:
+    """original, or the text of a rewrite, for each clause of the expanded query that matches the hit."""
+    return [channel.get("text", channel["channel"]) for channel in channels(hit)]
 
 
 def test_windows_and_the_fused_list_are_told(plugin: PluginSearch) -> None:
@@ -66,6 +73,67 @@ def test_a_document_that_is_not_there_is_explained(plugin: PluginSearch) -> None
         assert not any(each["matches"] for each in document["queries"])
         document = explain(plugin, BODY, document="no-such-document")["document"]
         assert "no such document" in document["meaning"]
+    finally:
+        plugin.client.delete(index=plugin.index, id="unrelated", refresh=True)
+
+
+def test_what_shadow_kept_back_is_explained(plugin: PluginSearch) -> None:
+    """Its response is there before its channel ends."""
+    body = {**BODY, "ext": {"iterqr": {"mode": "shadow"}}}
+    fused = plugin.search(BODY)
+    told = explain(plugin, body)
+    assert told["outcome"] == "shadow"
+    assert [channel.get("text", channel["name"]) for channel in told["channels"]] == ["original", *TEXTS]
+    kept_back = [entry for entry in told["fused"] if entry["position"]]
+    assert [entry["_id"] for entry in kept_back] == ids(fused)
+    assert [hit["object_id"] for hit in told["search"]["shadow"]] == ids(fused)
+    document = explain(plugin, body, document=ids(fused)[-1])["document"]
+    assert document["meaning"].startswith("It would be on the page")
+    assert document["position"] == document["rank"] == len(ids(fused))
+    assert [each["name"] for each in document["queries"]] == ["original"] + ["rewrite"] * len(TEXTS)
+
+
+def test_a_shadow_that_comes_to_nothing_is_explained(plugin: PluginSearch) -> None:
+    with scripted_service(fails(grpc.StatusCode.UNAVAILABLE)) as service, plugin.served_by(service.address):
+        told = explain(plugin, {**BODY, "ext": {"iterqr": {"mode": "shadow"}}})
+    assert told["outcome"] == "unavailable"
+    assert "fused" not in told
+
+
+def test_an_expanded_search_is_explained_by_its_clauses(plugin: PluginSearch) -> None:
+    body = {**BODY, "size": 20, "sort": [{"price": "asc"}], "ext": {"iterqr": {"mode": "expand"}}}
+    response = plugin.search(body)
+    told = explain(plugin, body)
+    assert told["outcome"] == "expanded"
+    assert [clause.get("text", clause["name"]) for clause in told["channels"]] == ["original", *TEXTS]
+    assert all(clause["weight"] > 0 for clause in told["channels"])
+    for clause in told["channels"]:
+        name = clause.get("text", clause["name"])
+        matching = [hit["_id"] for hit in hits(response) if name in matched_names(hit)]
+        assert [each["_id"] for each in clause["matches_on_page"]] == matching
+        assert [each["position"] for each in clause["matches_on_page"]] == [
+            ids(response).index(identifier) + 1 for identifier in matching
+        ]
+    by_rewrite_alone = next(hit for hit in hits(response) if "original" not in matched_names(hit))
+    document = explain(plugin, body, document=by_rewrite_alone["_id"])["document"]
+    assert document["meaning"] == "It is on the page: the expanded query matches it."
+    assert document["position"] == ids(response).index(by_rewrite_alone["_id"]) + 1
+    matching = [each.get("text", each["name"]) for each in document["queries"] if each["matches"]]
+    assert matching == matched_names(by_rewrite_alone)
+    assert all(each["score"] > 0 for each in document["queries"] if each["matches"])
+
+
+def test_a_document_that_an_expanded_search_does_not_show_is_explained(plugin: PluginSearch) -> None:
+    body = {**BODY, "size": 1, "sort": [{"price": "asc"}], "ext": {"iterqr": {"mode": "expand"}}}
+    plugin.client.index(index=plugin.index, id="unrelated", body={"title": "stapler"}, refresh=True)
+    try:
+        document = explain(plugin, body, document="unrelated")["document"]
+        assert document["meaning"] == "No clause of the expanded query matches it."
+        assert [each["matches"] for each in document["queries"]] == [False] * (1 + len(TEXTS))
+        shown = ids(plugin.search({**body, "size": 20}))
+        document = explain(plugin, body, document=shown[-1])["document"]
+        assert document["meaning"] == "The expanded query matches it, but it is not on the page."
+        assert document["position"] is None
     finally:
         plugin.client.delete(index=plugin.index, id="unrelated", refresh=True)
 

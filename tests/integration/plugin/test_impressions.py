@@ -15,7 +15,7 @@ import pytest
 from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
 from opensearchpy import OpenSearch
 from support.cluster_settings import cluster_settings
-from support.dish_catalog import TYPO, index_dishes
+from support.dish_catalog import REWRITES, TYPO, index_dishes
 from support.node_keystore_entry import put_in_keystore
 from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, TEST_SETTINGS, RunningNode
 from support.plugin_search import (
@@ -28,6 +28,7 @@ from support.plugin_search import (
     hits,
     match,
     outcome,
+    pipeline_body,
     refusal,
     set_endpoint,
 )
@@ -37,6 +38,7 @@ from support.ubi_stub_plugin import build_ubi_stub
 pytestmark = pytest.mark.node
 
 STREAM = "iterqr-impressions"
+HASH_KEY = "plugins.iterqr.client_id.hash_key"
 KEY = "a key of more than 16 characters"
 BODY = {"query": match(TYPO)}
 PREFIX = "plugins.iterqr.impressions."
@@ -53,7 +55,7 @@ def hashed(client_id: str) -> str:
 
 @contextmanager
 def logging_node(
-    version: str, folder: Path, rewriter: RunningServer, *, key: bool = True, ubi: bool = False
+    version: str, folder: Path, rewriter: RunningServer, *, key: str | None = KEY, ubi: bool = False
 ) -> Iterator[PluginSearch]:
     """A node of its own, with a key for client ids, on which impressions are logged."""
     instance = NodeInstance.create(folder / "node", version)
@@ -61,8 +63,8 @@ def logging_node(
         instance.install(build_plugin(version))
         if ubi:
             instance.install(build_ubi_stub(instance, folder))
-        if key:
-            put_in_keystore(instance, "plugins.iterqr.client_id.hash_key", KEY)
+        if key is not None:
+            put_in_keystore(instance, HASH_KEY, key)
         yield started(instance, rewriter)
     finally:
         instance.delete()
@@ -204,6 +206,33 @@ def test_shadow_is_logged_with_the_page_it_kept_back(logged: PluginSearch) -> No
     assert (written["outcome"], written["mode"]) == ("shadow", "shadow")
     assert_shows(written["hits"], plain)
     assert_shows(written["shadow_hits"], fused)
+
+
+def test_shadow_of_expand_is_logged_with_its_rewrites(logged: PluginSearch) -> None:
+    query_id = new_id()
+    body = by(query_id)
+    body["ext"]["iterqr"] = {"mode": "shadow_expand"}
+    logged.search(body)
+    eventually(lambda: len(documents(logged, query_id)) == 1)
+    written = document(logged, query_id)
+    assert (written["outcome"], written["mode"]) == ("shadow", "shadow_expand")
+    assert [rewrite["text"] for rewrite in written["rewrites"]] == list(REWRITES[TYPO])
+    assert "shadow_hits" not in written
+
+
+@pytest.mark.parametrize("mode", ["fuse", "off", "shadow"])
+def test_a_later_processor_that_changes_hits_does_not_change_what_is_logged(logged: PluginSearch, mode: str) -> None:
+    """It changes them in place, and a shadowed search is logged only after that."""
+    body = pipeline_body({"mode": mode})
+    rename = {"rename_field": {"field": "title", "target_field": "name"}}
+    body = {**body, "response_processors": [*body["response_processors"], rename]}
+    pipeline = logged.node.unique_name("renaming")
+    logged.client.transport.perform_request("PUT", f"/_search/pipeline/{pipeline}", body=body)
+    query_id = new_id()
+    response = logged.search(by(query_id, object_id_field="title"), pipeline=pipeline)
+    eventually(lambda: len(documents(logged, query_id)) == 1)
+    named = [hit["object_id"] for hit in document(logged, query_id)["hits"]]
+    assert named == [hit["_source"]["name"] for hit in hits(response)]
 
 
 def test_redacted_impressions_do_not_tell_the_query(logged: PluginSearch) -> None:
@@ -429,7 +458,7 @@ def test_a_node_that_stops_writes_what_is_left(
     rewriter: RunningServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("stop")
-    with logging_node(DEFAULT_VERSION, folder, rewriter, key=False) as plugin:
+    with logging_node(DEFAULT_VERSION, folder, rewriter, key=None) as plugin:
         first = new_id()
         plugin.search(by(first, client_id="c-1"))
         assert "client_id" not in document(plugin, first), "without a key no client id is logged"
@@ -441,6 +470,17 @@ def test_a_node_that_stops_writes_what_is_left(
         plugin.node.instance.stop()
         again = started(plugin.node.instance, rewriter)
         assert len(documents(again, last)) == 1
+
+
+def test_a_key_that_is_too_short_does_not_keep_the_node_down(
+    rewriter: RunningServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with logging_node(DEFAULT_VERSION, tmp_path_factory.mktemp("short"), rewriter, key="fifteen letters") as plugin:
+        query_id = new_id()
+        assert outcome(plugin.search(by(query_id, client_id="c-1"))) == "fused"
+        assert "client_id" not in document(plugin, query_id)
+        assert stats(plugin)["client_ids"] == {"not_logged": 1}
+        assert f"[{HASH_KEY}] must have at least 16 characters" in plugin.node.instance.log.read_text()
 
 
 def test_beside_the_ubi_plugin_its_ids_are_logged_and_its_queries_are_its_own(

@@ -60,6 +60,21 @@ def test_a_shadowed_search_is_counted_once_by_what_went_wrong(plugin: PluginSear
     assert plugin.counted("unavailable") == counted + 1
 
 
+def test_shadow_of_expand_asks_for_rewrites_and_searches_nothing(plugin: PluginSearch) -> None:
+    counted = plugin.counted("shadow")
+    body = {**with_options(mode="shadow_expand"), "sort": [{"price": "asc"}, "title.keyword"]}
+    with scripted_service(answers("pad thai")) as service, plugin.served_by(service.address):
+        response = plugin.search(body)
+        assert (outcome(response), facts(response)["mode"]) == ("shadow", "shadow_expand")
+        assert hits(response) == hits(plugin.plain(body))
+        eventually(lambda: plugin.counted("shadow") == counted + 1)
+        assert len(service.calls) == 1
+        unwanted = plugin.counted("original_suffices")
+        careful = {"policy_version": 1, "policy_id": "careful", "min_confidence": 1.0}
+        plugin.search({**body, "ext": {"iterqr": {"mode": "shadow_expand", "policy": careful}}})
+        eventually(lambda: plugin.counted("original_suffices") == unwanted + 1)
+
+
 @pytest.mark.parametrize("options", [{"enabled": False}, {"mode": "off"}, {"enabled": False, "mode": "fuse"}])
 def test_switched_off_asks_nobody(plugin: PluginSearch, options: dict[str, Any]) -> None:
     with scripted_service(answers("pad thai")) as service, plugin.served_by(service.address):

@@ -26,6 +26,7 @@ from support.plugin_search import (
     hits,
     match,
     outcome,
+    refusal,
 )
 from support.scripted_service import Answer, answers, reply, scripted_service
 
@@ -79,6 +80,46 @@ def test_weights_are_the_python_readings(plugin: PluginSearch) -> None:
         assert rewrite["weight"] == pytest.approx(2.0 * reading.factor(original, features), rel=1e-6)
     for hit in hits(response):
         assert sum(channel["contribution"] for channel in channels(hit)) == pytest.approx(hit["_score"], rel=1e-6)
+
+
+def test_a_requests_policy_goes_before_the_pipelines(plugin: PluginSearch) -> None:
+    body = {**BODY, "size": 5, "ext": {"iterqr": {"policy": CAREFUL}}}
+    with scripted_service(answers(*TEXTS)) as service, plugin.served_by(service.address):
+        response = plugin.search(body)
+        told = facts(response)
+        assert (told["policy"]["policy_id"], told["policy"]["source"]) == ("careful-1", "request")
+        assert all(0 < rewrite["weight"] < 0.5 for rewrite in told["rewrites"])
+        assert facts(plugin.search(BODY))["policy"]["source"] == "pipeline"
+        token = told["page_token"]
+
+        def second_page(**options: object) -> str:
+            return outcome(plugin.search({**body, "from": 5, "ext": {"iterqr": {"page_token": token, **options}}}))
+
+        assert second_page(policy=CAREFUL) == "fused"
+        assert second_page(policy=policy()) == second_page() == "page_unpinned"
+
+
+def test_a_requests_policy_bounds_the_queries_that_are_sent(plugin: PluginSearch) -> None:
+    body = {**BODY, "ext": {"iterqr": {"policy": policy(min_query_characters=20)}}}
+    with scripted_service(answers(*TEXTS)) as service, plugin.served_by(service.address):
+        assert outcome(plugin.search(body)) == "skipped_policy"
+        assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("careful", "must be an object"),
+        ({"policy_id": "x"}, "policy_version"),
+        (policy(confidence_factor=[[0, 1], [1, 0]]), "confidence_factor"),
+        (policy(colour=1), "colour"),
+        (policy(policy_id="x" * 17_000), "16384 bytes"),
+    ],
+)
+def test_a_requests_policy_is_refused_by_name(plugin: PluginSearch, document: object, named: str) -> None:
+    told = str(refusal(lambda: plugin.search({**BODY, "ext": {"iterqr": {"policy": document}}})))
+    assert "ext.iterqr.policy" in told
+    assert named in told
 
 
 def test_a_rewrite_without_weight_is_no_channel(plugin: PluginSearch) -> None:

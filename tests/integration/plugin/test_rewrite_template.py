@@ -70,6 +70,46 @@ def test_a_query_without_text_to_replace_is_served(plugin: PluginSearch, templat
     assert any("original" not in channel_names(hit) for hit in hits(response))
 
 
+def test_a_requests_template_goes_before_the_pipelines(plugin: PluginSearch, templated: PluginSearch) -> None:
+    body = {"query": PAD, "size": 8}
+    mine = {"match": {"title": {"query": "{{rewrite}}", "operator": "and"}}}
+
+    def ext(template: dict[str, Any] | None, **more: object) -> dict[str, Any]:
+        return {"ext": {"iterqr": {"query": TYPO, **({"rewrite_query": template} if template else {}), **more}}}
+
+    windows = {"original": window(plugin, body, size=50)}
+    windows |= {
+        text: window(plugin, {**body, "query": {"match": {"title": {"query": text, "operator": "and"}}}}, size=50)
+        for text in TEXTS
+    }
+    ranked = sorted(fused_scores(windows).values(), reverse=True)[:8]
+    for searching in (plugin, templated):
+        response = searching.search({**body, **ext(mine)})
+        assert outcome(response) == "fused"
+        assert [hit["_score"] for hit in hits(response)] == pytest.approx(ranked)
+    token = facts(response)["page_token"]
+    later = {**body, "from": 4, "size": 4}
+    assert outcome(templated.search({**later, **ext(mine, page_token=token)})) == "fused"
+    assert outcome(templated.search({**later, **ext(TEMPLATE, page_token=token)})) == "page_unpinned"
+    assert outcome(templated.search({**later, **ext(None, page_token=token)})) == "page_unpinned"
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("soup", "must be an object"),
+        (match("soup"), "must have {{rewrite}}"),
+        (match("a {{rewrite}}"), "match.title"),
+        ({"match": {"title": {"query": "{{rewrite}}", "colour": 1}}}, "must be a query"),
+        ({"match": {"t" * 17_000: "{{rewrite}}"}}, "16384 bytes"),
+    ],
+)
+def test_a_requests_template_is_refused_by_name(plugin: PluginSearch, template: object, named: str) -> None:
+    told = str(refusal(lambda: plugin.search({"query": PAD, "ext": {"iterqr": {"rewrite_query": template}}})))
+    assert "ext.iterqr.rewrite_query" in told
+    assert named in told
+
+
 @pytest.mark.parametrize("name", RESTRICTED)
 def test_the_users_restrictions_hold_for_rewrites(plugin: PluginSearch, templated: PluginSearch, name: str) -> None:
     response = templated.search({"query": RESTRICTED[name], "size": 40, **GIVEN})

@@ -91,8 +91,7 @@ public final class IterqrPlugin extends Plugin
               slowLog,
               ExplainedSearch.observer(() -> services.threadPool().getThreadContext()),
               ExplainedSearch.hiddenFrom(
-                  search -> impressions.answered(search),
-                  () -> services.threadPool().getThreadContext())));
+                  () -> impressions, () -> services.threadPool().getThreadContext())));
   private volatile RewriteClient client;
 
   /**

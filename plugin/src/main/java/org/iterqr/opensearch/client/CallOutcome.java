@@ -52,8 +52,13 @@ final class CallOutcome {
     return switch (outcome) {
       case UNAVAILABLE, BAD_REPLY -> CallVerdict.FAILURE;
       // A server that says in time that it has no rewrite yet is slow, perhaps, but well.
-      case TIMEOUT ->
-          !isAnswered && allowedMs >= minimumTimeoutMs ? CallVerdict.FAILURE : CallVerdict.NEUTRAL;
+      case TIMEOUT -> {
+        if (isAnswered) {
+          yield CallVerdict.ALIVE;
+        }
+        yield allowedMs >= minimumTimeoutMs ? CallVerdict.FAILURE : CallVerdict.NEUTRAL;
+      }
+      case REJECTED -> isAnswered ? CallVerdict.ALIVE : CallVerdict.NEUTRAL;
       default -> CallVerdict.NEUTRAL;
     };
   }

@@ -4,8 +4,10 @@ package org.iterqr.opensearch.client;
 enum CallVerdict {
   /** A reply of the contract. */
   SUCCESS,
+  /** The server itself said that it has no reply, now or in time: it is slow or busy, but there. */
+  ALIVE,
   /** The replica did not do what a healthy one does. */
   FAILURE,
-  /** Nothing: it refused the call, or had too little time. */
+  /** Nothing: somebody else ended the call, or it had too little time. */
   NEUTRAL
 }

@@ -7,7 +7,9 @@ import java.util.function.Supplier;
 /**
  * Decides whether a replica is worth asking, from how its calls ended. Closed: all calls pass.
  * Open, after too many failures: none passes, for a time that doubles while it does no good. Half
- * open: a few probes pass; if they succeed it closes, if one fails it opens again. Thread-safe.
+ * open: a few probes pass; if they succeed it closes, if one fails it opens again. A probe succeeds
+ * if the server answers it, with a reply or without: one that is busy would otherwise be asked by
+ * the few probes alone for as long as it is busy. Thread-safe.
  */
 final class CircuitBreaker {
   /** Whether calls pass. */
@@ -92,7 +94,7 @@ final class CircuitBreaker {
     }
     if (state == State.HALF_OPEN) {
       probeEnded(verdict);
-    } else if (verdict != CallVerdict.NEUTRAL) {
+    } else if (verdict == CallVerdict.SUCCESS || verdict == CallVerdict.FAILURE) {
       callEnded(verdict == CallVerdict.FAILURE);
     }
   }
@@ -133,7 +135,7 @@ final class CircuitBreaker {
     switch (verdict) {
       case NEUTRAL -> {}
       case FAILURE -> open(settings.get());
-      case SUCCESS -> {
+      case SUCCESS, ALIVE -> {
         probesSucceeded++;
         if (probesSucceeded >= settings.get().probes()) {
           openedInARow = 0;

@@ -8,7 +8,7 @@ public enum ExperimentBucket {
   CONTROL("control"),
   /** Served as the pipeline says. */
   TREATMENT("treatment"),
-  /** Rewritten and logged, but answered with the plain response. */
+  /** Rewritten and logged as treatment is, but answered with the plain response. */
   SHADOW("shadow");
 
   private final String wireName;

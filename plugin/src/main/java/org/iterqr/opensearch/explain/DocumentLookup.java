@@ -72,7 +72,7 @@ final class DocumentLookup {
     int shards = Math.max(1, answer.response().getTotalShards());
     int size = (int) Math.min(MAX_HITS, (long) seqNos.size() * shards);
     search(
-        bare(QueryBuilders.termsQuery("_seq_no", seqNos), size),
+        bare(filter(QueryBuilders.termsQuery("_seq_no", seqNos)), size),
         ActionListener.wrap(
             response -> {
               Map<HitKey, String> ids = new HashMap<>();
@@ -93,13 +93,41 @@ final class DocumentLookup {
    */
   void document(String id, ActionListener<AskedDocument> listener) {
     search(
-        bare(QueryBuilders.idsQuery().addIds(id), 1),
+        bare(filter(QueryBuilders.idsQuery().addIds(id)), 1),
         ActionListener.wrap(
             response -> {
               SearchHit[] hits = response.getHits().getHits();
               Optional<HitKey> key =
                   hits.length == 0 ? Optional.empty() : Optional.of(HitKeys.of(hits[0]));
-              matches(id, channels(), new ArrayList<>(), key, listener);
+              if (key.isPresent() && !answer.expanded().isEmpty()) {
+                clauses(id, key, listener);
+              } else {
+                matches(id, channels(), new ArrayList<>(), key, listener);
+              }
+            },
+            listener::onFailure));
+  }
+
+  /** The clauses of an expanded query have names, so one search asks them all. */
+  private void clauses(String id, Optional<HitKey> key, ActionListener<AskedDocument> listener) {
+    QueryBuilder query =
+        QueryBuilders.boolQuery()
+            .should(answer.request().source().query())
+            .filter(QueryBuilders.idsQuery().addIds(id));
+    search(
+        bare(query, 1).includeNamedQueriesScores(true),
+        ActionListener.wrap(
+            response -> {
+              Map<String, Float> matched = new HashMap<>();
+              for (SearchHit hit : response.getHits()) {
+                matched.putAll(hit.getMatchedQueriesAndScores());
+              }
+              List<AskedDocument.Match> matches = new ArrayList<>();
+              for (Channel clause : ExpandedClauses.of(answer)) {
+                Float score = matched.get(ExpandedClauses.nameOf(clause));
+                matches.add(new AskedDocument.Match(clause, Optional.ofNullable(score)));
+              }
+              listener.onResponse(new AskedDocument(id, key, matches));
             },
             listener::onFailure));
   }
@@ -169,10 +197,14 @@ final class DocumentLookup {
     };
   }
 
-  private SearchSourceBuilder bare(QueryBuilder filter, int size) {
+  private static QueryBuilder filter(QueryBuilder filter) {
+    return QueryBuilders.boolQuery().filter(filter);
+  }
+
+  private SearchSourceBuilder bare(QueryBuilder query, int size) {
     SearchSourceBuilder source =
         new SearchSourceBuilder()
-            .query(QueryBuilders.boolQuery().filter(filter))
+            .query(query)
             .size(size)
             .fetchSource(false)
             .seqNoAndPrimaryTerm(true)

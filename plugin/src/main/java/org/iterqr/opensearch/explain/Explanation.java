@@ -13,24 +13,35 @@ import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.fusion.WindowHit;
 import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.search.SearchHit;
 
 /**
  * Makes the explanation of one search, as JSON values: what came of it, each channel's window, the
- * fused list with what each channel contributed, and one document that was asked about. Pure.
+ * fused list with what each channel contributed, or what each clause of an expanded query matches,
+ * and one document that was asked about. Pure.
  */
 final class Explanation {
   private final AnsweredSearch answer;
   private final Map<HitKey, String> ids;
+  private final boolean isShadow;
+
+  /** On the page or, in mode shadow, on the one that was kept back. */
   private final Map<String, Integer> positions = new LinkedHashMap<>();
 
   private Explanation(AnsweredSearch answer, Map<HitKey, String> ids) {
     this.answer = answer;
     this.ids = ids;
-    SearchHit[] page = answer.response().getHits().getHits();
-    for (int i = 0; i < page.length; i++) {
-      positions.putIfAbsent(page[i].getIndex() + '/' + page[i].getId(), i + 1);
+    this.isShadow = answer.summary().outcome() == Outcome.SHADOW;
+    if (isShadow) {
+      answer.summary().shadow().forEach(hit -> isOnPage(hit.index(), hit.id()));
+    } else {
+      answer.response().getHits().forEach(hit -> isOnPage(hit.getIndex(), hit.getId()));
     }
+  }
+
+  private void isOnPage(String index, String id) {
+    positions.putIfAbsent(index + '/' + id, positions.size() + 1);
   }
 
   /**
@@ -56,6 +67,10 @@ final class Explanation {
                     facts.windows().stream()
                         .map(window -> explanation.window(facts.plan(), window))
                         .toList()));
+    if (!answer.expanded().isEmpty()) {
+      members.put(
+          "channels", ExpandedClauses.of(answer).stream().map(explanation::clause).toList());
+    }
     answer.fused().ifPresent(fused -> members.put("fused", explanation.list(fused.list())));
     asked.ifPresent(document -> members.put("document", explanation.document(document)));
     return members;
@@ -81,6 +96,21 @@ final class Explanation {
       hits.add(member);
     }
     members.put("window", hits);
+    return members;
+  }
+
+  private Map<String, Object> clause(Channel clause) {
+    Map<String, Object> members = name(clause);
+    members.put("weight", ExpandedClauses.weightOf(clause, answer));
+    List<Object> hits = new ArrayList<>();
+    for (SearchHit hit : ExpandedClauses.matchedBy(clause, answer)) {
+      Map<String, Object> member = new LinkedHashMap<>();
+      member.put("position", positions.get(hit.getIndex() + '/' + hit.getId()));
+      member.put("_index", hit.getIndex());
+      member.put("_id", hit.getId());
+      hits.add(member);
+    }
+    members.put("matches_on_page", hits);
     return members;
   }
 
@@ -123,6 +153,8 @@ final class Explanation {
     members.put("meaning", documentWords(asked, list, index));
     if (index >= 0) {
       members.putAll(fusedHit(list.get(index), index + 1));
+    } else if (!answer.expanded().isEmpty()) {
+      members.put("position", position(asked));
     }
     members.put("queries", asked.matches().stream().map(match -> match(match, asked)).toList());
     return members;
@@ -133,9 +165,14 @@ final class Explanation {
       return "The search's indices have no such document, or the caller may not see it.";
     }
     if (index >= 0) {
-      return positions.containsKey(asked.key().get().index() + '/' + asked.id())
-          ? "It is on the page: rank " + (index + 1) + " of the fused list."
-          : "It is not on the page: rank " + (index + 1) + " of " + list.size() + " fused.";
+      String be = isShadow ? "would be" : "is";
+      String not = isShadow ? "would not be" : "is not";
+      return position(asked) != null
+          ? "It " + be + " on the page: rank " + (index + 1) + " of the fused list."
+          : "It " + not + " on the page: rank " + (index + 1) + " of " + list.size() + " fused.";
+    }
+    if (!answer.expanded().isEmpty()) {
+      return expandedWords(asked);
     }
     if (asked.matches().isEmpty()) {
       return "Nothing was fused, so no channel's query was asked about it.";
@@ -143,6 +180,19 @@ final class Explanation {
     return asked.matches().stream().noneMatch(match -> match.score().isPresent())
         ? "No channel's query matches it."
         : "It matches, but no channel has it among the top of its window.";
+  }
+
+  private String expandedWords(AskedDocument asked) {
+    if (asked.matches().stream().noneMatch(match -> match.score().isPresent())) {
+      return "No clause of the expanded query matches it.";
+    }
+    return position(asked) == null
+        ? "The expanded query matches it, but it is not on the page."
+        : "It is on the page: the expanded query matches it.";
+  }
+
+  private Integer position(AskedDocument asked) {
+    return asked.key().map(key -> positions.get(key.index() + '/' + asked.id())).orElse(null);
   }
 
   private Map<String, Object> match(AskedDocument.Match match, AskedDocument asked) {

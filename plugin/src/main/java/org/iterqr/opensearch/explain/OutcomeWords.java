@@ -14,7 +14,7 @@ final class OutcomeWords {
     return switch (outcome) {
       case FUSED -> "The page is cut from the fused list below.";
       case EXPANDED -> "Expanded: the rewrites are part of the search's own query.";
-      case SHADOW -> "Shadow: rewrites were searched and logged, the page is the original's.";
+      case SHADOW -> "Shadow: rewrites were made and logged, the page is the original's.";
       case DISABLED -> "Switched off, by the pipeline or the request.";
       case SKIPPED_POLICY -> "The policy does not rewrite queries of this length.";
       case ORIGINAL_SUFFICES -> "The policy weighs no rewrite, or the original has enough hits.";

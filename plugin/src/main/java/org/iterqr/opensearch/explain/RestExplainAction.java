@@ -30,6 +30,8 @@ import org.opensearch.transport.client.node.NodeClient;
  */
 public final class RestExplainAction extends BaseRestHandler {
   private static final String PATH = "/_plugins/_iterqr/explain";
+  private static final Map<String, Object> UNANSWERED =
+      Map.of("outcome", "", "meaning", "No [rewrite_channel] answered it.");
 
   private final Supplier<NamedXContentRegistry> registry;
 
@@ -77,14 +79,18 @@ public final class RestExplainAction extends BaseRestHandler {
           search,
           new RestActionListener<SearchResponse>(channel) {
             @Override
-            protected void processResponse(SearchResponse response) throws IOException {
-              Optional<AnsweredSearch> answer = explained.answer();
-              if (answer.isEmpty()) {
-                send(
-                    channel, Map.of("outcome", "", "meaning", "No [rewrite_channel] answered it."));
-              } else {
-                explain(channel, cancellable, answer.get(), document, this);
-              }
+            protected void processResponse(SearchResponse response) {
+              explained.whenAnswered(
+                  client.threadPool().getThreadContext(),
+                  ActionListener.wrap(
+                      answer -> {
+                        if (answer.isEmpty()) {
+                          send(channel, UNANSWERED);
+                        } else {
+                          explain(channel, cancellable, answer.get(), document, this);
+                        }
+                      },
+                      this::onFailure));
             }
           });
     };

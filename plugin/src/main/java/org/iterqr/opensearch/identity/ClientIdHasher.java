@@ -7,6 +7,8 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
+import org.apache.logging.log4j.LogManager;
+import org.apache.logging.log4j.Logger;
 import org.opensearch.common.settings.SecureSetting;
 import org.opensearch.common.settings.Setting;
 import org.opensearch.common.settings.Settings;
@@ -15,12 +17,14 @@ import org.opensearch.core.common.settings.SecureString;
 /**
  * Replaces client ids by HMAC-SHA256 under a key that never leaves the keystore, so that logs tell
  * clients apart but do not name them. UBI events are hashed with the same key where they are
- * collected. Without a key there are no client ids. Thread-safe.
+ * collected. Without a key, or with one too short to be one, there are no client ids. Thread-safe.
  */
 public final class ClientIdHasher {
   /** In the keystore; read when the node starts. */
   public static final Setting<SecureString> KEY =
       SecureSetting.secureString("plugins.iterqr.client_id.hash_key", null);
+
+  private static final Logger logger = LogManager.getLogger(ClientIdHasher.class);
 
   private static final int MIN_KEY_CHARACTERS = 16;
   private static final String ALGORITHM = "HmacSHA256";
@@ -33,8 +37,8 @@ public final class ClientIdHasher {
 
   /**
    * @param settings of the node, while its keystore is open
-   * @return a hasher with the keystore's key, if there is one
-   * @throws IllegalArgumentException if the key is too short to be one
+   * @return a hasher with the keystore's key, if there is one; one that is too short is logged and
+   *     left alone, for a search node must not stay down because of a log
    */
   public static ClientIdHasher of(Settings settings) {
     if (!KEY.exists(settings)) {
@@ -42,8 +46,11 @@ public final class ClientIdHasher {
     }
     try (SecureString secret = KEY.get(settings)) {
       if (secret.length() < MIN_KEY_CHARACTERS) {
-        throw new IllegalArgumentException(
-            "[" + KEY.getKey() + "] must have at least " + MIN_KEY_CHARACTERS + " characters");
+        logger.error(
+            "[{}] must have at least {} characters: no client ids are logged",
+            KEY.getKey(),
+            MIN_KEY_CHARACTERS);
+        return new ClientIdHasher(null);
       }
       byte[] bytes = secret.toString().getBytes(StandardCharsets.UTF_8);
       SecretKeySpec key = new SecretKeySpec(bytes, ALGORITHM);

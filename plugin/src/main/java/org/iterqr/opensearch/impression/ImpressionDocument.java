@@ -10,14 +10,12 @@ import org.iterqr.opensearch.experiment.Assignment;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.query.Eligibility;
-import org.iterqr.opensearch.response.ChannelTags;
 import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.response.ShadowHit;
-import org.opensearch.common.document.DocumentField;
+import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.bytes.BytesReference;
 import org.opensearch.core.xcontent.XContentBuilder;
-import org.opensearch.search.SearchHit;
 
 /**
  * The document of one impression: who searched for what, what was shown, and which channels brought
@@ -35,14 +33,17 @@ final class ImpressionDocument {
    *
    * @param at when it was answered
    * @param clientHash in place of the client id; empty if there is none
-   * @param objectIds of the hits that are logged, in their order from the first
+   * @param shown the hits that are logged, in their order from the first
    * @param redacted whether to leave out what the user typed, and its rewrites' texts
    */
-  record Context(Instant at, String clientHash, List<String> objectIds, boolean redacted) {}
+  record Context(Instant at, String clientHash, List<ShownHit> shown, boolean redacted) {
+    List<String> objectIds() {
+      return shown.stream().map(ShownHit::objectId).toList();
+    }
+  }
 
   /**
-   * Must be called as an observer is: before the response is sent, for nobody may touch hits
-   * afterwards.
+   * Reads no hit of the response: a shadowed search's document is made after it was sent.
    *
    * @param search answered
    * @param context of it
@@ -71,7 +72,7 @@ final class ImpressionDocument {
       if (summary.reply() != null) {
         rewrites(json, summary.reply(), context.redacted());
       }
-      hits(json, search, context.objectIds());
+      hits(json, search.request(), context.shown());
       shadow(json, summary.shadow());
       json.field("timings", summary.timingsMs());
       return BytesReference.bytes(json.endObject());
@@ -111,18 +112,17 @@ final class ImpressionDocument {
     json.endArray();
   }
 
-  private static void hits(XContentBuilder json, AnsweredSearch search, List<String> objectIds)
+  private static void hits(XContentBuilder json, SearchRequest request, List<ShownHit> shown)
       throws IOException {
-    SearchHit[] hits = search.response().getHits().getHits();
-    int from = search.request().source() == null ? 0 : Eligibility.from(search.request().source());
+    int position = request.source() == null ? 0 : Eligibility.from(request.source());
     json.startArray("hits");
-    for (int i = 0; i < objectIds.size(); i++) {
+    for (ShownHit hit : shown) {
+      position++;
       json.startObject();
-      json.field("object_id", objectIds.get(i));
-      json.field("index", hits[i].getIndex());
-      json.field("position", from + i + 1);
-      DocumentField tags = hits[i].field(ChannelTags.FIELD);
-      channels(json, tags == null ? List.of() : tags.getValues());
+      json.field("object_id", hit.objectId());
+      json.field("index", hit.index());
+      json.field("position", position);
+      channels(json, hit.channels());
       json.endObject();
     }
     json.endArray();

@@ -25,18 +25,20 @@ import org.iterqr.opensearch.response.SearchSummary;
 import org.iterqr.opensearch.ubi.UbiParameters;
 import org.iterqr.opensearch.ubi.UbiQueryDocument;
 import org.opensearch.action.search.SearchRequest;
+import org.opensearch.action.search.SearchResponse;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.threadpool.ThreadPool;
 
 /**
- * Logs answered searches: as impressions and, if wanted, as UBI queries. Documents are made before
- * the response is sent, since nobody may touch hits afterwards; everything else happens beside the
- * searches. Thread-safe.
+ * Logs answered searches: as impressions and, if wanted, as UBI queries. Hits are read before the
+ * response is sent, since nobody may touch them afterwards; everything but making the documents
+ * happens beside the searches. Thread-safe.
  */
 public final class ImpressionLog implements SearchObserver {
   private static final Logger logger = LogManager.getLogger(ImpressionLog.class);
   private static final int ID_RADIX = 36;
+  private static final SearchObserver NOT_LOGGED = search -> {};
 
   private final ClientIdHasher hasher;
   private final boolean takesEventTime;
@@ -105,22 +107,28 @@ public final class ImpressionLog implements SearchObserver {
 
   @Override
   public void answered(AnsweredSearch search) {
+    answeredLater(search.identity(), search.response()).answered(search);
+  }
+
+  @Override
+  public SearchObserver answeredLater(SearchIdentity identity, SearchResponse response) {
     ImpressionSettings now = settings;
     boolean writesUbi = writesUbiQueries;
-    SearchIdentity identity = search.identity();
     // Without a request processor nobody knows who searched.
     if (!(now.logsImpressions() || writesUbi) || identity.queryId().isEmpty()) {
-      return;
+      return NOT_LOGGED;
     }
     if (!Sampling.takes(identity, now.sampleRate())) {
       sampledOut.increment();
-      return;
+      return NOT_LOGGED;
     }
     try {
-      log(search, now, writesUbi);
+      List<ShownHit> shown =
+          ShownHit.of(response.getHits().getHits(), identity.ubi().objectIdField());
+      return search -> log(search, shown, now, writesUbi);
     } catch (IOException | RuntimeException e) {
-      failed.increment();
-      logger.debug("an impression was not logged", e);
+      failed(e);
+      return NOT_LOGGED;
     }
   }
 
@@ -154,25 +162,30 @@ public final class ImpressionLog implements SearchObserver {
         hasher.hasKey(), sampledOut.sum(), failed.sum(), impressions.stats(), ubiQueries.stats());
   }
 
-  private void log(AnsweredSearch search, ImpressionSettings now, boolean writesUbi)
-      throws IOException {
+  private void log(
+      AnsweredSearch search, List<ShownHit> shown, ImpressionSettings now, boolean writesUbi) {
     SearchIdentity identity = search.identity();
-    List<String> objectIds =
-        ObjectIds.of(search.response().getHits().getHits(), identity.ubi().objectIdField());
-    ImpressionDocument.Context context =
-        new ImpressionDocument.Context(
-            time(search.request(), takesEventTime, Instant.now()),
-            hasher.hash(identity.clientId()),
-            objectIds,
-            now.redactsQueries());
-    String id = documentId(identity);
-    if (now.logsImpressions()) {
-      impressions.write(new LogEntry(id, ImpressionDocument.of(search, context)));
+    Instant at = time(search.request(), takesEventTime, Instant.now());
+    try {
+      ImpressionDocument.Context context =
+          new ImpressionDocument.Context(
+              at, hasher.hash(identity.clientId()), shown, now.redactsQueries());
+      String id = documentId(identity);
+      if (now.logsImpressions()) {
+        impressions.write(new LogEntry(id, ImpressionDocument.of(search, context)));
+      }
+      if (writesUbi) {
+        UbiQueryDocument document = ubiQuery(search, context, UUID.randomUUID().toString());
+        ubiQueries.write(new LogEntry(id, document.json()));
+      }
+    } catch (IOException | RuntimeException e) {
+      failed(e);
     }
-    if (writesUbi) {
-      UbiQueryDocument document = ubiQuery(search, context, UUID.randomUUID().toString());
-      ubiQueries.write(new LogEntry(id, document.json()));
-    }
+  }
+
+  private void failed(Exception e) {
+    failed.increment();
+    logger.debug("an impression was not logged", e);
   }
 
   /**

@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.observe;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusionPlan;
@@ -11,14 +12,15 @@ import org.opensearch.action.search.SearchRequest;
 import org.opensearch.action.search.SearchResponse;
 
 /**
- * A channel-enabled search whose response is about to be sent.
+ * A channel-enabled search whose response is about to be sent or, if it is shadowed, was sent.
  *
  * @param requestId ties the server's logs to this search; empty if the server was not asked
  * @param identity who searched
  * @param summary the query-level facts
  * @param request as it was searched
  * @param response as it is sent; its hits carry their channels in {@code ChannelTags.FIELD}
- * @param fused how the page came about, if it was fused
+ * @param fused how the page came about, or the one that mode shadow kept back, if it was fused
+ * @param expanded weights of the rewrites in the search's query, by id; empty if it has none
  */
 public record AnsweredSearch(
     String requestId,
@@ -26,7 +28,8 @@ public record AnsweredSearch(
     SearchSummary summary,
     SearchRequest request,
     SearchResponse response,
-    Optional<Fused> fused) {
+    Optional<Fused> fused,
+    Map<String, Double> expanded) {
   /**
    * What a fused page was cut from.
    *

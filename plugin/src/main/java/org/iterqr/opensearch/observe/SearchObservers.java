@@ -1,9 +1,12 @@
 package org.iterqr.opensearch.observe;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.outcome.Faults;
+import org.opensearch.action.search.SearchResponse;
 
 /**
  * Tells several observers. What one of them throws keeps neither the others nor the search.
@@ -22,5 +25,18 @@ public record SearchObservers(List<SearchObserver> observers) implements SearchO
         Faults.report(logger, "a search was not observed", e);
       }
     }
+  }
+
+  @Override
+  public SearchObserver answeredLater(SearchIdentity identity, SearchResponse response) {
+    List<SearchObserver> later = new ArrayList<>(observers.size());
+    for (SearchObserver observer : observers) {
+      try {
+        later.add(observer.answeredLater(identity, response));
+      } catch (Throwable e) {
+        Faults.report(logger, "a search will not be observed", e);
+      }
+    }
+    return new SearchObservers(later);
   }
 }

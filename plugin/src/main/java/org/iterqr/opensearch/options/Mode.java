@@ -13,6 +13,8 @@ public enum Mode {
   EXPAND,
   /** They are searched beside it and reported to observers; the response stays the plain one. */
   SHADOW,
+  /** They are weighed as for its own query and reported to observers; nothing is searched. */
+  SHADOW_EXPAND,
   /** Nothing; no rewrite is asked for. */
   OFF;
 
@@ -23,6 +25,32 @@ public enum Mode {
    */
   public String wireName() {
     return wireName;
+  }
+
+  /**
+   * @return whether the response stays the plain one while observers are told of the rewrites
+   */
+  public boolean isShadow() {
+    return this == SHADOW || this == SHADOW_EXPAND;
+  }
+
+  /**
+   * @return whether rewrites are for the search's own query, not for searches beside it
+   */
+  public boolean expands() {
+    return this == EXPAND || this == SHADOW_EXPAND;
+  }
+
+  /**
+   * @return the mode in which searches of this one are shadowed, so that the same are served in
+   *     both
+   */
+  public Mode shadowed() {
+    return switch (this) {
+      case FUSE, SHADOW -> SHADOW;
+      case EXPAND, SHADOW_EXPAND -> SHADOW_EXPAND;
+      case OFF -> OFF;
+    };
   }
 
   /**

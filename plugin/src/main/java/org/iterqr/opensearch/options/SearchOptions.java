@@ -2,7 +2,7 @@ package org.iterqr.opensearch.options;
 
 import java.util.Optional;
 import org.iterqr.opensearch.fusion.FusionStrategy;
-import org.iterqr.opensearch.policy.Policy;
+import org.iterqr.opensearch.policy.PolicyInForce;
 import org.iterqr.opensearch.query.RewriteTemplate;
 
 /**
@@ -15,7 +15,7 @@ import org.iterqr.opensearch.query.RewriteTemplate;
  * @param region market of the user; may be empty
  * @param tenant owner of the traffic; may be empty
  * @param fusion how windows are fused; empty: as the response processor says
- * @param policy the pipeline's; empty: the reply's or the default
+ * @param policy the request's or the pipeline's; empty: the reply's or the default
  * @param rewriteQuery template of the rewrites' queries; empty: they have the user's own shape
  */
 public record SearchOptions(
@@ -26,15 +26,22 @@ public record SearchOptions(
     String region,
     String tenant,
     Optional<FusionStrategy> fusion,
-    Optional<Policy> policy,
+    Optional<PolicyInForce> policy,
     Optional<RewriteTemplate> rewriteQuery) {
   /**
-   * @return the same in mode shadow, unless it is off
+   * @return the same in the mode's shadow
    */
   public SearchOptions shadowed() {
-    Mode shadowed = mode == Mode.OFF ? Mode.OFF : Mode.SHADOW;
     return new SearchOptions(
-        shadowed, budgetMs, windowSize, maxRewrites, region, tenant, fusion, policy, rewriteQuery);
+        mode.shadowed(),
+        budgetMs,
+        windowSize,
+        maxRewrites,
+        region,
+        tenant,
+        fusion,
+        policy,
+        rewriteQuery);
   }
 
   /**

@@ -11,7 +11,7 @@ public enum Outcome {
   FUSED,
   /** Expand: the rewrites are part of the search's own query. */
   EXPANDED,
-  /** Shadow: the windows are fused for observers; the response is the plain one. */
+  /** Shadow: fused or to be expanded, for observers alone; the response is the plain one. */
   SHADOW,
   /** Switched off, by the pipeline or the request. */
   DISABLED,

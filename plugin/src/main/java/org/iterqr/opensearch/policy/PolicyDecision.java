@@ -24,6 +24,8 @@ public record PolicyDecision(
     Map<String, Double> factors) {
   /** Whose policy it is. */
   public enum Source {
+    /** The request's own. */
+    REQUEST("request"),
     /** The search pipeline's. */
     PIPELINE("pipeline"),
     /** The checkpoint's, with the reply. */

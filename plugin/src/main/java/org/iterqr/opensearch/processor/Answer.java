@@ -1,6 +1,7 @@
 package org.iterqr.opensearch.processor;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.logging.log4j.LogManager;
@@ -38,12 +39,12 @@ final class Answer {
 
   private final ChannelRun run;
   private final FusionSettings settings;
-  private final SearchObserver observer;
   private final SearchRequest request;
   private final SearchResponse plain;
   private final ActionListener<SearchResponse> listener;
   private final long startNanos = System.nanoTime();
   private final AtomicBoolean claimed = new AtomicBoolean();
+  private volatile SearchObserver observer;
   private volatile long fetchStartNanos;
   private volatile long sentNanos;
 
@@ -137,7 +138,7 @@ final class Answer {
       sendClaimedPlain(Outcome.ERROR, Optional.of(facts));
       return;
     }
-    observe(summary, response, Optional.of(list));
+    observe(summary, response, Optional.of(list), Map.of());
     listener.onResponse(response);
   }
 
@@ -162,28 +163,32 @@ final class Answer {
       response = TaggedResponse.expanded(plain, run.reply().rewrites(), tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the response is sent without tags", e);
-      observe(summary(Outcome.ERROR, Optional.empty(), "", List.of()), plain, Optional.empty());
+      observe(summary(Outcome.ERROR, Optional.empty(), "", List.of()), plain);
       listener.onResponse(plain);
       return;
     }
-    observe(summary, response, Optional.empty());
+    observe(summary, response, Optional.empty(), expansion.weights());
     listener.onResponse(response);
   }
 
   /**
-   * Makes the plain response of a shadowed search, to be sent at once; it is observed later.
+   * Makes the plain response of a shadowed search, to be sent at once; it is observed later, by
+   * observers that have read now what they want of its hits.
    *
    * @return the response; the plain one untouched, if it cannot be tagged
    */
   SearchResponse shadowed() {
     sentNanos = System.nanoTime();
+    SearchResponse response;
     try {
       SearchSummary summary = summary(Outcome.SHADOW, Optional.empty(), "", List.of());
-      return TaggedResponse.plain(plain, firstRank(), tookMs(), summary);
+      response = TaggedResponse.plain(plain, firstRank(), tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent untouched", e);
-      return plain;
+      response = plain;
     }
+    observer = observer.answeredLater(run.plan().identity(), response);
+    return response;
   }
 
   /**
@@ -191,13 +196,18 @@ final class Answer {
    *
    * @param outcome of what was kept back
    * @param facts of the windows, if they were looked at
+   * @param list the whole fused list, if they were fused
    * @param page what fusing would have shown
    * @param sent the response that was sent
    */
   void observeShadow(
-      Outcome outcome, Optional<FusionFacts> facts, List<ShadowHit> page, SearchResponse sent) {
+      Outcome outcome,
+      Optional<FusionFacts> facts,
+      Optional<AnsweredSearch.Fused> list,
+      List<ShadowHit> page,
+      SearchResponse sent) {
     if (claim()) {
-      observe(summary(outcome, facts, "", page), sent, Optional.empty());
+      observe(summary(outcome, facts, "", page), sent, list, Map.of());
     }
   }
 
@@ -222,19 +232,27 @@ final class Answer {
       response = TaggedResponse.plain(plain, firstRank(), tookMs(), summary);
     } catch (Throwable e) {
       Faults.report(logger, "the plain response is sent untouched", e);
-      observe(summary(Outcome.ERROR, Optional.empty(), "", List.of()), plain, Optional.empty());
+      observe(summary(Outcome.ERROR, Optional.empty(), "", List.of()), plain);
       listener.onResponse(plain);
       return;
     }
-    observe(summary, response, Optional.empty());
+    observe(summary, response);
     listener.onResponse(response);
   }
 
+  private void observe(SearchSummary summary, SearchResponse response) {
+    observe(summary, response, Optional.empty(), Map.of());
+  }
+
   private void observe(
-      SearchSummary summary, SearchResponse response, Optional<AnsweredSearch.Fused> list) {
+      SearchSummary summary,
+      SearchResponse response,
+      Optional<AnsweredSearch.Fused> list,
+      Map<String, Double> expanded) {
     String requestId = run == null ? "" : run.plan().requestId();
     observer.answered(
-        new AnsweredSearch(requestId, summary.identity(), summary, request, response, list));
+        new AnsweredSearch(
+            requestId, summary.identity(), summary, request, response, list, expanded));
   }
 
   private int firstRank() {

@@ -19,7 +19,6 @@ import org.iterqr.opensearch.query.SearchSource;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
-import org.opensearch.index.query.QueryBuilder;
 
 /**
  * Mode expand: puts the rewrites into the search's own query, so that sorting, facets and deep
@@ -40,6 +39,12 @@ final class Expansion {
     }
   }
 
+  private record Decision(Result result, Map<String, Object> query) {
+    static Decision not(Outcome outcome) {
+      return new Decision(Result.not(outcome), Map.of());
+    }
+  }
+
   /**
    * Replaces the query of the request, or leaves it alone.
    *
@@ -56,12 +61,37 @@ final class Expansion {
       SearchRequest request,
       NamedXContentRegistry registry)
       throws IOException {
+    Decision decision = decide(search, reply, request);
+    if (decision.result().outcome() == Outcome.EXPANDED) {
+      request
+          .source()
+          .query(SearchSource.build(Map.of("query", decision.query()), registry).query());
+    }
+    return decision.result();
+  }
+
+  /**
+   * Tells what {@link #expand} would do.
+   *
+   * @param search what the request processor found out
+   * @param reply at least one rewrite
+   * @param request not changed
+   * @return how it would end
+   * @throws IOException if the request has no JSON form
+   */
+  static Result shadow(ChannelRun.Plan search, RewriteReply reply, SearchRequest request)
+      throws IOException {
+    return decide(search, reply, request).result();
+  }
+
+  private static Decision decide(ChannelRun.Plan search, RewriteReply reply, SearchRequest request)
+      throws IOException {
     Optional<Map<String, Double>> weights = weights(search, reply);
     if (weights.isEmpty()) {
-      return Result.not(Outcome.BAD_REPLY);
+      return Decision.not(Outcome.BAD_REPLY);
     }
     if (weights.get().isEmpty()) {
-      return Result.not(Outcome.ORIGINAL_SUFFICES);
+      return Decision.not(Outcome.ORIGINAL_SUFFICES);
     }
     SearchSource source = SearchSource.of(request.source());
     Optional<Rewriting> rewriting = search.rewriting(source);
@@ -73,18 +103,16 @@ final class Expansion {
       }
     }
     if (rewriting.isEmpty()) {
-      return Result.not(Outcome.NO_REWRITES);
+      return Decision.not(Outcome.NO_REWRITES);
     }
     ExpandedQuery expanded =
         source.expanded(rewriting.get(), parts, IndexSearcher.getMaxClauseCount());
     if (expanded.parts().isEmpty()) {
-      return Result.not(expanded.isCut() ? Outcome.SKIPPED_CLAUSES : Outcome.NO_REWRITES);
+      return Decision.not(expanded.isCut() ? Outcome.SKIPPED_CLAUSES : Outcome.NO_REWRITES);
     }
-    QueryBuilder query = SearchSource.build(Map.of("query", expanded.query()), registry).query();
-    request.source().query(query);
     Map<String, Double> added = new LinkedHashMap<>();
     expanded.parts().forEach(part -> added.put(part.rewriteId(), part.weight()));
-    return new Result(Outcome.EXPANDED, added);
+    return new Decision(new Result(Outcome.EXPANDED, added), expanded.query());
   }
 
   /** By confidence alone: of the original's result nothing is known yet. */

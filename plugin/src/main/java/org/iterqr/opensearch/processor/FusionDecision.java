@@ -15,6 +15,7 @@ import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.page.PageToken;
 import org.iterqr.opensearch.policy.Policy;
 import org.iterqr.opensearch.policy.PolicyDecision;
+import org.iterqr.opensearch.policy.PolicyInForce;
 import org.iterqr.opensearch.policy.PolicyReader;
 import org.iterqr.opensearch.response.FusionFacts;
 import org.iterqr.opensearch.search.ChannelRun;
@@ -38,7 +39,7 @@ final class FusionDecision {
       FusionPlan pinned = search.pinned().get().fusion();
       return Optional.of(new FusionFacts(pinned, windows, Optional.empty()));
     }
-    Optional<InForce> inForce = policyOf(search.options(), reply);
+    Optional<PolicyInForce> inForce = policyOf(search.options(), reply);
     if (inForce.isEmpty()) {
       return Optional.empty();
     }
@@ -64,25 +65,23 @@ final class FusionDecision {
         .noneMatch(window -> window.timedOut() || window.failedShards() > plainFailedShards);
   }
 
-  /** A policy and whose it is. */
-  record InForce(Policy policy, PolicyDecision.Source source) {}
-
   /**
    * @param options of the search
    * @param reply the rewrites
-   * @return the pipeline's policy, else the checkpoint's, else the plugin's own; empty if the
-   *     checkpoint's is none
+   * @return the request's policy, else the pipeline's, the checkpoint's, the plugin's own; empty if
+   *     the checkpoint's is none
    */
-  static Optional<InForce> policyOf(SearchOptions options, RewriteReply reply) {
+  static Optional<PolicyInForce> policyOf(SearchOptions options, RewriteReply reply) {
     if (options.policy().isPresent()) {
-      return options.policy().map(own -> new InForce(own, PolicyDecision.Source.PIPELINE));
+      return options.policy();
     }
     if (reply.policyJson().isEmpty()) {
-      return Optional.of(new InForce(PolicyReader.byDefault(), PolicyDecision.Source.DEFAULT));
+      return Optional.of(
+          new PolicyInForce(PolicyReader.byDefault(), PolicyDecision.Source.DEFAULT));
     }
     try {
       Policy checkpoints = PolicyReader.parse(reply.policyJson());
-      return Optional.of(new InForce(checkpoints, PolicyDecision.Source.CHECKPOINT));
+      return Optional.of(new PolicyInForce(checkpoints, PolicyDecision.Source.CHECKPOINT));
     } catch (IllegalArgumentException e) {
       return Optional.empty();
     }

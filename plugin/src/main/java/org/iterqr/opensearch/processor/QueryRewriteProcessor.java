@@ -160,18 +160,29 @@ public final class QueryRewriteProcessor extends AbstractProcessor
       return ended(options, identity, budget, "", Outcome.DISABLED);
     }
     Optional<Outcome> skip =
-        options.mode() == Mode.EXPAND
-            ? Eligibility.expandSkipReason(request, IndexSearcher.getMaxClauseCount())
+        options.mode().expands()
+            ? Eligibility.expandSkipReason(request)
             : Eligibility.skipReason(request, options.windowSize());
     if (skip.isPresent()) {
       return ended(options, identity, budget, "", skip.get());
     }
-    // Before anything that costs: the arms differ in nothing but the rewriting.
+    String given = ext.query() == null ? "" : ext.query();
+    if (RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
+      return ended(options, identity, budget, given, Outcome.REJECTED);
+    }
+    // Before anything that costs, and after all that does not: as far as that goes, arms have the
+    // same outcomes.
     if (identity.assignment().bucket() == ExperimentBucket.CONTROL) {
-      String given = ext.query() == null ? "" : ext.query();
       return ended(options, identity, budget, given, Outcome.CONTROL);
     }
     SearchSource source = SearchSource.of(request.source());
+    Optional<Outcome> harm =
+        options.mode().expands()
+            ? Eligibility.expandHarmReason(source, IndexSearcher.getMaxClauseCount())
+            : Optional.empty();
+    if (harm.isPresent()) {
+      return ended(options, identity, budget, "", harm.get());
+    }
     Optional<Rewriting> rewriting =
         Rewriting.find(source.query(), ext.query(), identity.userQuery(), options.rewriteQuery());
     if (rewriting.isEmpty()) {
@@ -179,16 +190,15 @@ public final class QueryRewriteProcessor extends AbstractProcessor
     }
     String query = rewriting.get().text();
     int characters = RewriteLimits.length(query);
-    if (characters > RewriteLimits.QUERY_CHARACTERS
-        || RewriteLimits.length(identity.region()) > RewriteLimits.LABEL_CHARACTERS) {
+    if (characters > RewriteLimits.QUERY_CHARACTERS) {
       return ended(options, identity, budget, query, Outcome.REJECTED);
     }
-    String digest = digest(request, source, options, query);
+    String digest = digest(request, source, ext, options, query);
     Optional<PageToken> pinned = ext.pageToken().flatMap(token -> PageToken.decode(token, digest));
     if (pinned.isEmpty() && Eligibility.isLaterPage(request.source())) {
       return ended(options, identity, budget, query, Outcome.PAGE_UNPINNED);
     }
-    if (options.policy().isPresent() && !options.policy().get().rewrites(characters)) {
+    if (options.policy().isPresent() && !options.policy().get().policy().rewrites(characters)) {
       return ended(options, identity, budget, query, Outcome.SKIPPED_POLICY);
     }
     int windowSize = pinned.map(PageToken::windowSize).orElse(options.windowSize());
@@ -252,13 +262,19 @@ public final class QueryRewriteProcessor extends AbstractProcessor
   }
 
   private static String digest(
-      SearchRequest request, SearchSource source, SearchOptions options, String text) {
+      SearchRequest request,
+      SearchSource source,
+      RequestExt ext,
+      SearchOptions options,
+      String text) {
     return RetrievalDigest.of(
         Arrays.asList(request.indices()),
         request.routing(),
         request.searchType().toString(),
         source.retrieval(),
         options.rewriteQuery().map(RewriteTemplate::query).orElse(null),
+        // A pipeline's may change between pages: its weights are in the token.
+        ext.policy().orElse(null),
         text);
   }
 

@@ -4,7 +4,6 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.observe.SearchObserver;
-import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.search.ChannelRun;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.opensearch.action.search.SearchRequest;
@@ -65,9 +64,7 @@ public final class RewriteChannelProcessor extends AbstractProcessor
     if (context.getAttribute(QueryRewriteProcessor.EXPANSION)
         instanceof Expansion.Result expansion) {
       answer.sendExpanded(expansion);
-    } else if (run != null
-        && run.plan().options().mode() == Mode.SHADOW
-        && !run.wasPassedThrough()) {
+    } else if (run != null && run.plan().options().mode().isShadow() && !run.wasPassedThrough()) {
       new ShadowObservation(answer, threadPool).start();
     } else {
       new ResponseFusion(answer, threadPool).start();

@@ -5,6 +5,8 @@ import java.util.Optional;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.options.WholeOption;
+import org.iterqr.opensearch.policy.PolicyDecision;
+import org.iterqr.opensearch.policy.PolicyInForce;
 import org.iterqr.opensearch.policy.PolicyReader;
 import org.iterqr.opensearch.query.RewriteTemplate;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
@@ -31,7 +33,9 @@ final class RewriteConfig {
         settings.label("region"),
         settings.label("tenant"),
         Optional.empty(),
-        settings.object("policy", PolicyReader::read),
+        settings
+            .object("policy", PolicyReader::read)
+            .map(policy -> new PolicyInForce(policy, PolicyDecision.Source.PIPELINE)),
         settings.object("rewrite_query", query -> RewriteTemplate.of(query, registry)));
   }
 }

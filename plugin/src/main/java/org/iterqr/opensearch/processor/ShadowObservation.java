@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.processor;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -8,6 +9,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
@@ -15,6 +17,7 @@ import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.RankedHit;
 import org.iterqr.opensearch.fusion.Window;
+import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.iterqr.opensearch.query.Eligibility;
@@ -34,7 +37,8 @@ import org.opensearch.threadpool.ThreadPool;
 
 /**
  * Sends the plain response at once and finds out afterwards what fusing would have shown, for the
- * observers alone. The hits sent are not touched any more: what is needed of them is read before.
+ * observers alone. The hits sent are not touched any more: what is needed of them, here and by the
+ * observers, is read before.
  */
 final class ShadowObservation {
   private static final Logger logger = LogManager.getLogger(ShadowObservation.class);
@@ -85,7 +89,7 @@ final class ShadowObservation {
                       (ChannelResult result) -> {
                         switch (result) {
                           case ChannelResult.NotFused(Outcome outcome) -> end(outcome);
-                          case ChannelResult.Rewritten ignored -> end(Outcome.ERROR);
+                          case ChannelResult.Rewritten(RewriteReply reply) -> expand(reply);
                           case ChannelResult.Retrieved retrieved -> fuse(retrieved);
                         }
                       }),
@@ -93,6 +97,12 @@ final class ShadowObservation {
     } catch (Throwable e) {
       failed(e);
     }
+  }
+
+  /** What an expanded query would have found nobody knows without searching it. */
+  private void expand(RewriteReply reply) throws IOException {
+    Outcome would = Expansion.shadow(answer.run().plan(), reply, answer.request()).outcome();
+    end(would == Outcome.EXPANDED ? Outcome.SHADOW : would);
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {
@@ -108,13 +118,14 @@ final class ShadowObservation {
       return;
     }
     if (Fusion.originalSuffices(retrieved.windows(), facts.get().plan())) {
-      answer.observeShadow(Outcome.ORIGINAL_SUFFICES, facts, List.of(), sent);
+      answer.observeShadow(Outcome.ORIGINAL_SUFFICES, facts, Optional.empty(), List.of(), sent);
       return;
     }
     int from = Eligibility.from(answer.request().source());
     int size = Eligibility.size(answer.request().source());
-    FusedPage<DocumentId> page =
-        new FusedPage<>(Fusion.fuse(retrieved.windows(), facts.get().plan()), from, size, id -> id);
+    List<FusedHit> fused = Fusion.fuse(retrieved.windows(), facts.get().plan());
+    FusedPage<DocumentId> page = new FusedPage<>(fused, from, size, id -> id);
+    AnsweredSearch.Fused list = new AnsweredSearch.Fused(retrieved, facts.get().plan(), fused);
     Window original = retrieved.windows().getFirst();
     Map<HitKey, DocumentId> known = new HashMap<>();
     int windowSize = answer.run().plan().options().windowSize();
@@ -123,7 +134,7 @@ final class ShadowObservation {
     page.put(known);
     List<FusedHit> missing = page.missing();
     if (missing.isEmpty()) {
-      end(facts.get(), page, from);
+      end(facts.get(), list, page, from);
       return;
     }
     long remainingMs = answer.run().budget().remainingMs();
@@ -143,23 +154,24 @@ final class ShadowObservation {
             guarded(
                 (Map<HitKey, DocumentId> found) -> {
                   page.put(found);
-                  end(facts.get(), page, from);
+                  end(facts.get(), list, page, from);
                 }),
             ignored -> end(Outcome.TIMEOUT)));
   }
 
-  private void end(FusionFacts facts, FusedPage<DocumentId> page, int from) {
+  private void end(
+      FusionFacts facts, AnsweredSearch.Fused list, FusedPage<DocumentId> page, int from) {
     List<ShadowHit> shown = new ArrayList<>();
     for (FusedPage.Entry<DocumentId> entry : page.entries()) {
       shown.add(
           new ShadowHit(
               entry.hit().index(), entry.hit().id(), from + shown.size() + 1, entry.fused()));
     }
-    answer.observeShadow(Outcome.SHADOW, Optional.of(facts), shown, sent);
+    answer.observeShadow(Outcome.SHADOW, Optional.of(facts), Optional.of(list), shown, sent);
   }
 
   private void end(Outcome outcome) {
-    answer.observeShadow(outcome, Optional.empty(), List.of(), sent);
+    answer.observeShadow(outcome, Optional.empty(), Optional.empty(), List.of(), sent);
   }
 
   private <T> ActionListener<T> guarded(Step<T> step) {
@@ -187,6 +199,6 @@ final class ShadowObservation {
   }
 
   private interface Step<T> {
-    void run(T value);
+    void run(T value) throws IOException;
   }
 }

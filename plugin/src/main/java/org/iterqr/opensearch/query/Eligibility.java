@@ -1,6 +1,5 @@
 package org.iterqr.opensearch.query;
 
-import java.io.IOException;
 import java.util.Optional;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchRequest;
@@ -25,13 +24,12 @@ public final class Eligibility {
   }
 
   /**
+   * Looks at the request alone, at no cost; {@link #expandHarmReason} must be asked too.
+   *
    * @param request any search
-   * @param maxClauses that the engine allows a query
    * @return why its query is not expanded, or empty if it is: sorted, collapsed and deep pages are
-   * @throws IOException if the request has no JSON form
    */
-  public static Optional<Outcome> expandSkipReason(SearchRequest request, int maxClauses)
-      throws IOException {
+  public static Optional<Outcome> expandSkipReason(SearchRequest request) {
     SearchSourceBuilder source = request.source();
     if (request.scroll() != null) {
       return Optional.of(Outcome.SKIPPED_SCROLL);
@@ -45,11 +43,19 @@ public final class Eligibility {
     if (source.minScore() != null) {
       return Optional.of(Outcome.SKIPPED_MIN_SCORE);
     }
-    SearchSource json = SearchSource.of(source);
-    if (json.hasScript()) {
+    return Optional.empty();
+  }
+
+  /**
+   * @param source of a search, in map form
+   * @param maxClauses that the engine allows a query
+   * @return why rewrites in its query could make it fail, or empty if they could not
+   */
+  public static Optional<Outcome> expandHarmReason(SearchSource source, int maxClauses) {
+    if (source.hasScript()) {
       return Optional.of(Outcome.SKIPPED_SCRIPT);
     }
-    return ExpandedQuery.hasRoom(json.query(), maxClauses)
+    return ExpandedQuery.hasRoom(source.query(), maxClauses)
         ? Optional.empty()
         : Optional.of(Outcome.SKIPPED_CLAUSES);
   }

@@ -12,8 +12,14 @@ import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.options.WholeOption;
+import org.iterqr.opensearch.policy.PolicyDecision;
+import org.iterqr.opensearch.policy.PolicyInForce;
+import org.iterqr.opensearch.policy.PolicyReader;
+import org.iterqr.opensearch.query.RewriteTemplate;
 import org.opensearch.action.search.SearchRequest;
+import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.ParsingException;
+import org.opensearch.core.common.bytes.BytesReference;
 import org.opensearch.core.common.io.stream.StreamInput;
 import org.opensearch.core.common.io.stream.StreamOutput;
 import org.opensearch.core.xcontent.XContentBuilder;
@@ -23,8 +29,10 @@ import org.opensearch.search.SearchExtBuilder;
 /**
  * {@code ext.iterqr} of a search request: options in place of the pipeline's ({@code mode}, {@code
  * window_size}, {@code budget_ms}, {@code max_rewrites}, {@code fusion}, {@code region}, {@code
- * enabled}), the {@code page_token} of a first page, {@code query}, the user's text where the query
- * does not have it as such, and on development nodes {@code event_time}. Checked when it is parsed.
+ * policy}, {@code rewrite_query}, {@code enabled}), the {@code page_token} of a first page, {@code
+ * query}, the user's text where the query does not have it as such, and on development nodes {@code
+ * event_time}. Checked when it is parsed; what it carries is JSON values, since a request is copied
+ * by writing and reading it.
  */
 public final class RequestExt extends SearchExtBuilder {
   /** Where no ext was sent. */
@@ -37,6 +45,12 @@ public final class RequestExt extends SearchExtBuilder {
   private static final String PAGE_TOKEN = "page_token";
   private static final String QUERY = "query";
   private static final String EVENT_TIME = "event_time";
+  private static final String POLICY = "policy";
+  private static final String REWRITE_QUERY = "rewrite_query";
+
+  /** Of a policy or a template: they are read for each search. */
+  private static final int MAX_OBJECT_BYTES = 16_384;
+
   private static final List<WholeOption> WHOLE =
       List.of(WholeOption.WINDOW_SIZE, WholeOption.BUDGET_MS, WholeOption.MAX_REWRITES);
   private static final List<String> KEYS =
@@ -47,11 +61,13 @@ public final class RequestExt extends SearchExtBuilder {
           ENABLED,
           MODE,
           FUSION,
+          POLICY,
+          REWRITE_QUERY,
           WholeOption.WINDOW_SIZE.key(),
           WholeOption.BUDGET_MS.key(),
           WholeOption.MAX_REWRITES.key());
 
-  /** Strings, whole numbers and truth values by key; absent keys are absent. */
+  /** Strings, whole numbers, truth values and objects by key; absent keys are absent. */
   private final Map<String, Object> values;
 
   private RequestExt(Map<String, Object> values) {
@@ -126,8 +142,18 @@ public final class RequestExt extends SearchExtBuilder {
         text(REGION).orElse(pipeline.region()),
         pipeline.tenant(),
         text(FUSION).flatMap(FusionStrategy::of).or(pipeline::fusion),
-        pipeline.policy(),
-        pipeline.rewriteQuery());
+        policy()
+            .map(PolicyReader::read)
+            .map(policy -> new PolicyInForce(policy, PolicyDecision.Source.REQUEST))
+            .or(pipeline::policy),
+        object(REWRITE_QUERY).map(RewriteTemplate::new).or(pipeline::rewriteQuery));
+  }
+
+  /**
+   * @return the policy document as sent
+   */
+  public Optional<Map<String, Object>> policy() {
+    return object(POLICY);
   }
 
   /**
@@ -163,6 +189,11 @@ public final class RequestExt extends SearchExtBuilder {
     return Optional.ofNullable((String) values.get(key));
   }
 
+  @SuppressWarnings("unchecked") // the keys of a JSON object
+  private Optional<Map<String, Object>> object(String key) {
+    return Optional.ofNullable((Map<String, Object>) values.get(key));
+  }
+
   private int whole(WholeOption option, int pipeline) {
     return values.get(option.key()) instanceof Integer value ? value : pipeline;
   }
@@ -183,6 +214,9 @@ public final class RequestExt extends SearchExtBuilder {
       }
       return parser.booleanValue();
     }
+    if (key.equals(POLICY) || key.equals(REWRITE_QUERY)) {
+      return objectValue(key, token, parser);
+    }
     if (token != XContentParser.Token.VALUE_STRING) {
       throw wrong(key, parser, "must be a string");
     }
@@ -194,6 +228,29 @@ public final class RequestExt extends SearchExtBuilder {
       throw wrong(key, parser, "must be one of " + FusionStrategy.names());
     }
     return text;
+  }
+
+  private static Map<String, Object> objectValue(
+      String key, XContentParser.Token token, XContentParser parser) throws IOException {
+    if (token != XContentParser.Token.START_OBJECT) {
+      throw wrong(key, parser, "must be an object");
+    }
+    Map<String, Object> object = parser.mapOrdered();
+    try (XContentBuilder json = JsonXContent.contentBuilder().map(object)) {
+      if (BytesReference.bytes(json).length() > MAX_OBJECT_BYTES) {
+        throw wrong(key, parser, "must be at most " + MAX_OBJECT_BYTES + " bytes of JSON");
+      }
+    }
+    try {
+      if (key.equals(POLICY)) {
+        PolicyReader.read(object);
+      } else {
+        RewriteTemplate.of(object, parser.getXContentRegistry());
+      }
+    } catch (IllegalArgumentException e) {
+      throw wrong(key, parser, e.getMessage());
+    }
+    return object;
   }
 
   private static Integer wholeValue(

@@ -108,8 +108,8 @@ public record SearchSummary(
       member.put("rewrite_id", rewrite.id());
       member.put("text", rewrite.text());
       member.put("confidence", rewrite.confidence());
-      fusion.ifPresentOrElse(
-          facts -> member.putAll(facts.of(rewrite)), () -> member.put("retrieved", 0));
+      // Where windows were not fused nobody knows what it would have retrieved.
+      fusion.ifPresent(facts -> member.putAll(facts.of(rewrite)));
       list.add(member);
     }
     return list;

@@ -11,7 +11,6 @@ import org.iterqr.opensearch.client.RewriteCallException;
 import org.iterqr.opensearch.client.RewriteReply;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.identity.SearchIdentity;
-import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -207,7 +206,7 @@ public final class ChannelRun {
     }
     if (rewrites.rewrites().isEmpty()) {
       end(Outcome.NO_REWRITES);
-    } else if (plan.options().mode() == Mode.EXPAND) {
+    } else if (plan.options().mode().expands()) {
       end(new ChannelResult.Rewritten(rewrites));
     } else if (search != null) {
       launch(search, rewrites);
@@ -233,7 +232,7 @@ public final class ChannelRun {
    * @param taskId of the search on this node
    */
   void searchStarted(SearchRequest request, long taskId) {
-    if (hasEnded.get()) {
+    if (hasEnded.get() || plan.options().mode().expands()) {
       return;
     }
     StartedSearch search =
@@ -260,6 +259,9 @@ public final class ChannelRun {
    * replaced, or it reached no shard of this cluster), there is nothing to search windows with.
    */
   public void searchEnded() {
+    if (plan.options().mode().expands()) {
+      return;
+    }
     boolean seen;
     synchronized (this) {
       seen = started != null;

@@ -45,7 +45,9 @@ class CallOutcomeTests {
     assertEquals(CallVerdict.FAILURE, CallOutcome.verdict(Outcome.BAD_REPLY, true, 1, 100));
     assertEquals(CallVerdict.FAILURE, CallOutcome.verdict(Outcome.TIMEOUT, false, 100, 100));
     assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.TIMEOUT, false, 99, 100));
-    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.TIMEOUT, true, 100, 100));
-    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.REJECTED, true, 100, 100));
+    assertEquals(CallVerdict.ALIVE, CallOutcome.verdict(Outcome.TIMEOUT, true, 100, 100));
+    assertEquals(CallVerdict.ALIVE, CallOutcome.verdict(Outcome.TIMEOUT, true, 99, 100));
+    assertEquals(CallVerdict.ALIVE, CallOutcome.verdict(Outcome.REJECTED, true, 100, 100));
+    assertEquals(CallVerdict.NEUTRAL, CallOutcome.verdict(Outcome.REJECTED, false, 100, 100));
   }
 }

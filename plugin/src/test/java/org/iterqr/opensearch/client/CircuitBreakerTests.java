@@ -73,9 +73,29 @@ class CircuitBreakerTests {
   @Test
   void neutralCallsCountForNothing() {
     for (int i = 0; i < 100; i++) {
-      calls(CallVerdict.NEUTRAL);
+      calls(CallVerdict.NEUTRAL, CallVerdict.ALIVE);
     }
     open();
+  }
+
+  @Test
+  void aBusyServerThatAnswersItsProbesIsAskedAgain() {
+    open();
+    now += 1_000 * MS;
+    calls(CallVerdict.ALIVE);
+    assertEquals(State.HALF_OPEN, breaker.state());
+    calls(CallVerdict.ALIVE);
+    assertEquals(State.CLOSED, breaker.state());
+  }
+
+  @Test
+  void probesOfWhichNothingIsKnownDoNotCloseIt() {
+    open();
+    now += 1_000 * MS;
+    for (int i = 0; i < 100; i++) {
+      calls(CallVerdict.NEUTRAL);
+    }
+    assertEquals(State.HALF_OPEN, breaker.state());
   }
 
   @Test

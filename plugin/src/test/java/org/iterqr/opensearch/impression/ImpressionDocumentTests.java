@@ -60,7 +60,8 @@ class ImpressionDocumentTests {
       {"name":"original","rank":1,"score":2.5},\
       {"name":"rewrite","rewrite_id":"00000000000000aa","rank":3,"score":1.5}]},\
       {"object_id":"id-1","index":"dishes","position":12,"channels":[]}],\
-      "timings":{"rewrite_ms":1.5,"windows_ms":2.0,"total_ms":4.25,"added_ms":0.25}}""";
+      "timings":{"rewrite_ms":1.5,"windows_ms":2.0,"total_ms":4.25,"added_ms":0.25}}\
+      """;
 
   private static SearchHit hit(int number, String source, DocumentField tags) {
     SearchHit hit = new SearchHit(number, "id-" + number, Map.of(), Map.of());
@@ -128,18 +129,23 @@ class ImpressionDocumentTests {
         summary,
         new SearchRequest("dishes").source(new SearchSourceBuilder().from(10)),
         response,
-        Optional.empty());
+        Optional.empty(),
+        Map.of());
+  }
+
+  private static List<ShownHit> shown(AnsweredSearch search) throws IOException {
+    return ShownHit.of(
+        search.response().getHits().getHits(), search.identity().ubi().objectIdField());
   }
 
   private static List<String> objectIds(AnsweredSearch search) throws IOException {
-    return ObjectIds.of(
-        search.response().getHits().getHits(), search.identity().ubi().objectIdField());
+    return shown(search).stream().map(ShownHit::objectId).toList();
   }
 
   private static BytesReference document(AnsweredSearch search, boolean redacted)
       throws IOException {
     return ImpressionDocument.of(
-        search, new ImpressionDocument.Context(AT, "hash", objectIds(search), redacted));
+        search, new ImpressionDocument.Context(AT, "hash", shown(search), redacted));
   }
 
   @Test
@@ -198,7 +204,8 @@ class ImpressionDocumentTests {
         {"timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"soop",\
         "client_id":"hash","application":"shop","object_id_field":"codes.sku",\
         "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
-        "query_attributes":{"page":2,"iterqr":{"outcome":"fused"}}}""",
+        "query_attributes":{"page":2,"iterqr":{"outcome":"fused"}}}\
+        """,
         json);
   }
 
@@ -206,17 +213,18 @@ class ImpressionDocumentTests {
   void aRedactedUbiQueryHasNoAttributesOfTheApplication() throws IOException {
     AnsweredSearch search = search();
     ImpressionDocument.Context context =
-        new ImpressionDocument.Context(AT, "hash", objectIds(search), true);
+        new ImpressionDocument.Context(AT, "hash", shown(search), true);
     assertEquals(
         """
         {"timestamp":"2026-01-02T03:04:05.678Z","query_id":"q1","user_query":"",\
         "client_id":"hash","application":"shop","object_id_field":"codes.sku",\
         "query_response_id":"r1","query_response_hit_ids":["sku-0","id-1"],\
         "query_attributes":{"iterqr":{"outcome":"fused","experiment":"exp","bucket":"treatment",\
-        "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}""",
+        "checkpoint_id":"ck","rewrite_ids":["00000000000000aa"]}}}\
+        """,
         ImpressionLog.ubiQuery(search, context, "r1").json().utf8ToString());
     ImpressionDocument.Context plain =
-        new ImpressionDocument.Context(AT, "hash", objectIds(search), false);
+        new ImpressionDocument.Context(AT, "hash", shown(search), false);
     Map<String, Object> attributes =
         ImpressionLog.ubiQuery(search, plain, "r1").parameters().queryAttributes();
     assertEquals(Map.of("page", 2), attributes);

@@ -12,6 +12,8 @@ import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
+import org.iterqr.opensearch.policy.PolicyDecision;
+import org.iterqr.opensearch.policy.PolicyInForce;
 import org.iterqr.opensearch.policy.PolicyReader;
 import org.iterqr.opensearch.query.RewriteTemplate;
 import org.junit.jupiter.api.Test;
@@ -77,7 +79,10 @@ class ProcessorConfigTests {
             "north",
             "acme",
             Optional.empty(),
-            Optional.of(PolicyReader.parse("{\"policy_version\":1,\"policy_id\":\"mine\"}")),
+            Optional.of(
+                new PolicyInForce(
+                    PolicyReader.parse("{\"policy_version\":1,\"policy_id\":\"mine\"}"),
+                    PolicyDecision.Source.PIPELINE)),
             Optional.of(new RewriteTemplate(TEMPLATE))),
         RewriteConfig.read(null, request, REGISTRY));
     assertEquals(Map.of("unknown", 1), request, "left for the pipeline to refuse");

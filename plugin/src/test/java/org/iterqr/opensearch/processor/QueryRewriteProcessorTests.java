@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -30,11 +31,15 @@ import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.core.xcontent.XContentParser;
 import org.opensearch.index.query.QueryBuilders;
+import org.opensearch.search.SearchModule;
 import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.search.pipeline.PipelineProcessingContext;
 import org.opensearch.threadpool.ThreadPool;
 
 class QueryRewriteProcessorTests {
+  private static final NamedXContentRegistry QUERIES =
+      new NamedXContentRegistry(new SearchModule(Settings.EMPTY, List.of()).getNamedXContents());
+
   private static ThreadPool threadPool;
 
   @BeforeAll
@@ -100,12 +105,17 @@ class QueryRewriteProcessorTests {
 
   /** Of a search with this given text; null: with none. */
   private static String digestWith(String given) throws IOException {
+    return digestOf(given == null ? null : "{'query':'" + given + "'}");
+  }
+
+  /** Of a search with this section; null: with none. */
+  private static String digestOf(String section) throws IOException {
     SearchSourceBuilder source = new SearchSourceBuilder();
-    if (given != null) {
-      String json = "{\"query\":\"" + given + "\"}";
+    if (section != null) {
+      String json = section.replace('\'', '"');
       try (XContentParser parser =
           JsonXContent.jsonXContent.createParser(
-              NamedXContentRegistry.EMPTY, LoggingDeprecationHandler.INSTANCE, json)) {
+              QUERIES, LoggingDeprecationHandler.INSTANCE, json)) {
         source.ext(List.of(IterqrExt.spec(false).getParser().apply(parser)));
       }
     }
@@ -114,6 +124,25 @@ class QueryRewriteProcessorTests {
           throw new IllegalStateException();
         };
     return runOf(source, none).plan().digest();
+  }
+
+  @Test
+  void aPageTokenIsForTheRequestsPolicyAndTemplate() throws IOException {
+    String policy = "{'policy':{'policy_version':1,'policy_id':'%s'}}";
+    String template = "{'rewrite_query':{'match':{'%s':'{{rewrite}}'}},'query':'soop'}";
+    List<String> sections =
+        List.of(
+            policy.formatted("a"),
+            policy.formatted("b"),
+            template.formatted("title"),
+            template.formatted("body"),
+            "{'query':'soop'}");
+    Set<String> digests = new HashSet<>();
+    for (String section : sections) {
+      assertEquals(digestOf(section), digestOf(section));
+      digests.add(digestOf(section));
+    }
+    assertEquals(sections.size(), digests.size());
   }
 
   @Test

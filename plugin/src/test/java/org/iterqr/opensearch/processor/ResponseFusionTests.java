@@ -23,6 +23,8 @@ import org.iterqr.opensearch.fusion.FusionSettings;
 import org.iterqr.opensearch.fusion.FusionStrategy;
 import org.iterqr.opensearch.identity.SearchIdentity;
 import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.observe.SearchObserver;
+import org.iterqr.opensearch.observe.SearchObservers;
 import org.iterqr.opensearch.options.Mode;
 import org.iterqr.opensearch.options.SearchOptions;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -369,5 +371,48 @@ class ResponseFusionTests {
     assertEquals(List.of(1, 2), page.stream().map(ShadowHit::position).toList());
     assertEquals(2, page.getFirst().fused().channels().size());
     assertNull(observed.poll(), "observed more than once");
+  }
+
+  /** Reads hits when it may, and is told of the search when it has ended. */
+  private record Reader(BlockingQueue<List<String>> told) implements SearchObserver {
+    @Override
+    public void answered(AnsweredSearch search) {
+      throw new AssertionError("nobody may read the hits any more");
+    }
+
+    @Override
+    public SearchObserver answeredLater(SearchIdentity identity, SearchResponse response) {
+      List<String> titles =
+          Arrays.stream(response.getHits().getHits())
+              .map(hit -> hit.field("title").<String>getValue())
+              .toList();
+      return search -> told.add(titles);
+    }
+  }
+
+  @Test
+  void whatIsLoggedOfAShadowedSearchIsReadBeforeOthersMayChangeItsHits() throws Exception {
+    SearchHit hit = hit("a", 1, 2);
+    hit.setDocumentField("title", new DocumentField("title", List.of("pad thai")));
+    BlockingQueue<List<String>> told = new LinkedBlockingQueue<>();
+    // As rename_field does, a response processor after ours.
+    ActionListener<SearchResponse> renaming =
+        ActionListener.wrap(
+            response -> {
+              response.getHits().getAt(0).removeDocumentField("title");
+              answers.add(response);
+            },
+            e -> assertNull(e));
+    Answer answer =
+        new Answer(
+            searching(),
+            SETTINGS,
+            new SearchObservers(List.of(new Reader(told))),
+            request(),
+            response(InternalAggregations.EMPTY, hit),
+            renaming);
+    new ShadowObservation(answer, threadPool).start();
+    assertEquals(1, answer().getHits().getHits().length);
+    assertEquals(List.of("pad thai"), told.poll(10, TimeUnit.SECONDS));
   }
 }

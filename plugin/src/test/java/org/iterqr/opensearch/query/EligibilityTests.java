@@ -66,9 +66,11 @@ class EligibilityTests {
     SearchSourceBuilder source =
         new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soup"));
     edit.accept(source);
+    SearchSource json = SearchSource.of(source);
     assertEquals(
         Optional.ofNullable(expected),
-        Eligibility.expandSkipReason(new SearchRequest("dishes").source(source), MAX_CLAUSES));
+        Eligibility.expandSkipReason(new SearchRequest("dishes").source(source))
+            .or(() -> Eligibility.expandHarmReason(json, MAX_CLAUSES)));
   }
 
   @Test

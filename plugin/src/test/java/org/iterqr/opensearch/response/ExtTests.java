@@ -32,6 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.opensearch.common.io.stream.BytesStreamOutput;
+import org.opensearch.common.settings.Settings;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
 import org.opensearch.core.common.ParsingException;
@@ -42,8 +43,12 @@ import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.core.xcontent.ToXContent;
 import org.opensearch.core.xcontent.XContentBuilder;
 import org.opensearch.search.SearchExtBuilder;
+import org.opensearch.search.SearchModule;
 
 class ExtTests {
+  private static final NamedXContentRegistry QUERIES =
+      new NamedXContentRegistry(new SearchModule(Settings.EMPTY, List.of()).getNamedXContents());
+
   private static RequestExt parse(String json) throws IOException {
     return parse(json, false);
   }
@@ -51,9 +56,7 @@ class ExtTests {
   private static RequestExt parse(String json, boolean takesEventTime) throws IOException {
     try (var parser =
         JsonXContent.jsonXContent.createParser(
-            NamedXContentRegistry.EMPTY,
-            DeprecationHandler.THROW_UNSUPPORTED_OPERATION,
-            json.replace('\'', '"'))) {
+            QUERIES, DeprecationHandler.THROW_UNSUPPORTED_OPERATION, json.replace('\'', '"'))) {
       return RequestExt.parse(parser, takesEventTime);
     }
   }
@@ -103,6 +106,50 @@ class ExtTests {
   }
 
   @Test
+  void aRequestsPolicyAndTemplateTakeThePlaceOfThePipelines() throws IOException {
+    RequestExt ext =
+        parse(
+            "{'policy':{'policy_version':1,'policy_id':'mine','confidence_factor':[[0,0.5],[1,1]]},"
+                + "'rewrite_query':{'match':{'body':{'query':'{{rewrite}}','boost':2}}}}");
+    for (RequestExt each : List.of(ext, (RequestExt) sentAndRead(ext))) {
+      SearchOptions options = each.over(PIPELINE);
+      assertEquals(PolicyDecision.Source.REQUEST, options.policy().orElseThrow().source());
+      assertEquals("mine", options.policy().orElseThrow().policy().id());
+      assertEquals(0.5, options.policy().orElseThrow().policy().confidence().at(0));
+      assertEquals(
+          Map.of("match", Map.of("body", Map.of("query", "{{rewrite}}", "boost", 2))),
+          options.rewriteQuery().orElseThrow().query());
+    }
+  }
+
+  @Test
+  void refusesPoliciesAndTemplatesAsAPipelineDoes() {
+    Map<String, String> refused =
+        Map.of(
+            "{'policy':{'policy_id':'x'}}",
+            "policy_version",
+            "{'policy':{'policy_version':1,'policy_id':'x','max_rewrites':99}}",
+            "max_rewrites",
+            "{'policy':{'policy_version':1,'policy_id':'x','colour':1}}",
+            "colour",
+            "{'rewrite_query':{'match':{'a':'b'}}}",
+            "must have {{rewrite}}",
+            "{'rewrite_query':{'match':{'a':'x {{rewrite}}'}}}",
+            "match.a",
+            "{'rewrite_query':{'match':{'a':{'query':'{{rewrite}}','colour':1}}}}",
+            "must be a query",
+            "{'rewrite_query':{'match':{'" + "a".repeat(17_000) + "':'{{rewrite}}'}}}",
+            "16384 bytes");
+    refused.forEach(
+        (json, what) -> {
+          Exception e = assertThrows(ParsingException.class, () -> parse(json));
+          String key = json.startsWith("{'policy") ? "policy" : "rewrite_query";
+          assertTrue(e.getMessage().contains("[ext.iterqr." + key + "]"), e.getMessage());
+          assertTrue(e.getMessage().contains(what), e.getMessage());
+        });
+  }
+
+  @Test
   void switchedOffIsOffWhateverTheMode() throws IOException {
     assertEquals(Mode.OFF, parse("{'enabled':false,'mode':'fuse'}").over(PIPELINE).mode());
     assertEquals(Mode.FUSE, parse("{'enabled':true}").over(PIPELINE).mode());
@@ -126,6 +173,10 @@ class ExtTests {
     "max_rewrites, 9",
     "region, 7",
     "page_token, true",
+    "policy, 7",
+    "policy, careful",
+    "rewrite_query, 7",
+    "rewrite_query, soup",
     "query, {}"
   })
   void refusesEachKeyByName(String key, String value) {
@@ -250,6 +301,26 @@ class ExtTests {
     assertEquals(
         Map.of("rewrite_ms", 1.5, "windows_ms", 2.0, "total_ms", 4.25, "added_ms", 1.25),
         iterqr.get("timings"));
+  }
+
+  @Test
+  void whatWasNotFusedRetrievedNothingThatIsKnown() {
+    SearchSummary fused = summary();
+    SearchSummary late =
+        new SearchSummary(
+            fused.identity(),
+            Outcome.TIMEOUT,
+            fused.mode(),
+            fused.query(),
+            fused.reply(),
+            Optional.empty(),
+            fused.windowSize(),
+            "",
+            fused.timings(),
+            List.of());
+    assertEquals(
+        List.of(Map.of("rewrite_id", "00000000000000aa", "text", "soup", "confidence", 0.5)),
+        late.toExt().content().get("rewrites"));
   }
 
   private static SearchSummary summary() {

@@ -30,24 +30,7 @@ import org.opensearch.threadpool.ThreadPool;
 
 class ChannelRunTests {
   private static final int LONG_MS = 60_000;
-  private static final ChannelRun.Plan PLAN =
-      new ChannelRun.Plan(
-          "request-1",
-          SearchIdentity.NONE,
-          new SearchOptions(
-              Mode.FUSE,
-              60_000,
-              50,
-              3,
-              "",
-              "",
-              Optional.empty(),
-              Optional.empty(),
-              Optional.empty()),
-          "soop",
-          null,
-          "digest",
-          Optional.empty());
+  private static final ChannelRun.Plan PLAN = planIn(Mode.FUSE);
   private static final RewriteReply REWRITES =
       RewriteReply.pinned("ck", List.of(new Rewrite("00000000000000aa", "soup", 1)));
 
@@ -63,6 +46,18 @@ class ChannelRunTests {
   @AfterAll
   static void stopThreads() {
     ThreadPool.terminate(threadPool, 10, TimeUnit.SECONDS);
+  }
+
+  private static ChannelRun.Plan planIn(Mode mode) {
+    return new ChannelRun.Plan(
+        "request-1",
+        SearchIdentity.NONE,
+        new SearchOptions(
+            mode, 60_000, 50, 3, "", "", Optional.empty(), Optional.empty(), Optional.empty()),
+        "soop",
+        null,
+        "digest",
+        Optional.empty());
   }
 
   private static ChannelRun open(int budgetMs) {
@@ -96,6 +91,17 @@ class ChannelRunTests {
     assertTrue(budget.elapsedNanos() >= TimeUnit.MILLISECONDS.toNanos(40));
     run.rewritesArrived(REWRITES);
     assertOutcome(Outcome.TIMEOUT, run);
+  }
+
+  @Test
+  void rewritesForTheQueryItselfAreNotSearchedFor() throws Exception {
+    for (Mode mode : List.of(Mode.EXPAND, Mode.SHADOW_EXPAND)) {
+      ChannelRun run = ChannelRun.open(services, Budget.start(LONG_MS), planIn(mode));
+      run.searchStarted(new SearchRequest("dishes"), 1);
+      run.searchEnded();
+      run.rewritesArrived(REWRITES);
+      assertEquals(new ChannelResult.Rewritten(REWRITES), resultOf(run).get(10, TimeUnit.SECONDS));
+    }
   }
 
   @Test

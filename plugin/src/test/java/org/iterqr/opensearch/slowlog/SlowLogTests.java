@@ -125,7 +125,8 @@ class SlowLogTests {
             List.of()),
         new SearchRequest("dishes"),
         null,
-        Optional.empty());
+        Optional.empty(),
+        Map.of());
   }
 
   private static long millis(long ms) {
