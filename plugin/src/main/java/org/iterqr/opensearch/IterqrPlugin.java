@@ -27,6 +27,7 @@ import org.iterqr.opensearch.observe.SearchObservers;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.processor.QueryRewriteProcessor;
 import org.iterqr.opensearch.processor.RewriteChannelProcessor;
+import org.iterqr.opensearch.query.HitsQueryBuilder;
 import org.iterqr.opensearch.response.IterqrExt;
 import org.iterqr.opensearch.search.ChannelServices;
 import org.iterqr.opensearch.search.SearchStartListener;
@@ -174,6 +175,11 @@ public final class IterqrPlugin extends Plugin
   @Override
   public List<SearchExtSpec<?>> getSearchExts() {
     return readsUbiExt ? List.of(IterqrExt.spec(), UbiExt.spec()) : List.of(IterqrExt.spec());
+  }
+
+  @Override
+  public List<QuerySpec<?>> getQueries() {
+    return List.of(HitsQueryBuilder.spec());
   }
 
   @Override

@@ -135,7 +135,6 @@ final class ResponseFusion {
     HitFetch.fetch(
         list.retrieved(),
         missing,
-        answer.plain().getTotalShards(),
         ListenerTimeouts.wrapWithTimeout(
             threadPool,
             TimeValue.timeValueMillis(remainingMs),

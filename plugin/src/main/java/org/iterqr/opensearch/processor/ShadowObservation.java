@@ -135,7 +135,6 @@ final class ShadowObservation {
     HitFetch.identify(
         retrieved,
         missing,
-        answer.plain().getTotalShards(),
         ListenerTimeouts.wrapWithTimeout(
             threadPool,
             TimeValue.timeValueMillis(remainingMs),

@@ -2,11 +2,13 @@ package org.iterqr.opensearch.query;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.iterqr.opensearch.fusion.HitKey;
 import org.opensearch.common.xcontent.LoggingDeprecationHandler;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
@@ -190,12 +192,11 @@ public final class SearchSource {
    *
    * @param rewriting how a search for a rewrite is made
    * @param rewrite the window's text, or null for the original
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
    * @return empty if the rewrite leaves nothing to search for
    */
   public Optional<Map<String, Object>> fetch(
-      Rewriting rewriting, String rewrite, List<Long> seqNos, int size) {
+      Rewriting rewriting, String rewrite, Collection<HitKey> hits) {
     Map<String, Object> query = query();
     if (rewrite != null) {
       Optional<Map<String, Object>> rewritten = rewriting.replaceWith(query, rewrite);
@@ -205,19 +206,20 @@ public final class SearchSource {
       query = rewritten.get();
     }
     return Optional.of(
-        fetch(Map.of("must", List.of(query), "filter", List.of(withSeqNo(seqNos))), size));
+        fetch(
+            Map.of("must", List.of(query), "filter", List.of(HitsQueryBuilder.json(hits))),
+            hits.size()));
   }
 
   /**
    * The source of a search that fetches given hits of any windows at once, for searches whose hits
    * show nothing of their query: see {@link #hitsShowQuery}.
    *
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
    * @return a source without the user's query
    */
-  public Map<String, Object> fetch(List<Long> seqNos, int size) {
-    return fetch(Map.of("filter", List.of(withSeqNo(seqNos))), size);
+  public Map<String, Object> fetch(Collection<HitKey> hits) {
+    return fetch(Map.of("filter", List.of(HitsQueryBuilder.json(hits))), hits.size());
   }
 
   /**
@@ -244,17 +246,16 @@ public final class SearchSource {
   /**
    * The source of a search that finds out which documents given hits of windows are.
    *
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
    * @return a source without the user's query: ids alone
    */
-  public Map<String, Object> identify(List<Long> seqNos, int size) {
+  public Map<String, Object> identify(Collection<HitKey> hits) {
     Map<String, Object> identify = new LinkedHashMap<>();
     if (source.containsKey("pit")) {
       identify.put("pit", source.get("pit"));
     }
-    identify.put("query", Map.of("bool", Map.of("filter", List.of(withSeqNo(seqNos)))));
-    identify.put("size", size);
+    identify.put("query", Map.of("bool", Map.of("filter", List.of(HitsQueryBuilder.json(hits)))));
+    identify.put("size", hits.size());
     identify.put("track_total_hits", false);
     identify.put("_source", false);
     identify.put("seq_no_primary_term", true);
@@ -285,10 +286,6 @@ public final class SearchSource {
                 BytesReference.bytes(json).streamInput())) {
       return SearchSourceBuilder.fromXContent(parser);
     }
-  }
-
-  private static Map<String, Object> withSeqNo(List<Long> seqNos) {
-    return Map.of("terms", Map.of("_seq_no", seqNos));
   }
 
   private static List<Object> rewriteRescorers(

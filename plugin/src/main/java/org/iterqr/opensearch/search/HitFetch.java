@@ -3,12 +3,10 @@ package org.iterqr.opensearch.search;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
@@ -29,9 +27,6 @@ import org.opensearch.search.SearchHit;
  * ranks it best.
  */
 public final class HitFetch {
-  /** index.max_result_window by default; a search for more would be refused. */
-  private static final int MAX_HITS = 10_000;
-
   private HitFetch() {}
 
   /**
@@ -55,20 +50,17 @@ public final class HitFetch {
    *
    * @param retrieved the windows the hits are from
    * @param hits not empty
-   * @param shards how many shards the search reaches
    * @param listener gets the documents found; those that are gone are absent
    */
   public static void identify(
       ChannelResult.Retrieved retrieved,
       List<FusedHit> hits,
-      int shards,
       ActionListener<Map<HitKey, DocumentId>> listener) {
     List<HitKey> keys = hits.stream().map(FusedHit::key).toList();
-    List<Long> seqNos = seqNos(keys);
     retrieved
         .searches()
         .search(
-            retrieved.source().identify(seqNos, size(seqNos, shards)),
+            retrieved.source().identify(keys),
             ActionListener.wrap(
                 response -> {
                   requireWhole(retrieved, new Channel.Original(), response);
@@ -76,7 +68,6 @@ public final class HitFetch {
                   for (SearchHit hit : response.getHits()) {
                     found.put(HitKeys.of(hit), DocumentId.of(hit));
                   }
-                  found.keySet().retainAll(keys);
                   listener.onResponse(found);
                 },
                 listener::onFailure));
@@ -87,16 +78,14 @@ public final class HitFetch {
    *
    * @param retrieved the windows the hits are from
    * @param missing what to fetch, not empty
-   * @param shards how many shards the search reaches: hits of each may share a sequence number
    * @param listener gets the hits found; those that are gone are absent
    */
   public static void fetch(
       ChannelResult.Retrieved retrieved,
       List<FusedHit> missing,
-      int shards,
       ActionListener<Map<HitKey, SearchHit>> listener) {
     if (!retrieved.source().hitsShowQuery()) {
-      fetchAtOnce(retrieved, missing, shards, listener);
+      fetchAtOnce(retrieved, missing, listener);
       return;
     }
     Map<Channel, List<HitKey>> byChannel = new LinkedHashMap<>();
@@ -115,11 +104,10 @@ public final class HitFetch {
                 retrieved,
                 channel,
                 keys,
-                shards,
                 ActionListener.wrap(
                     response -> {
                       requireWhole(retrieved, channel, response);
-                      collect(response, keys, retrieved.source().showsSeqNo(), found);
+                      collect(response, retrieved.source().showsSeqNo(), found);
                       group.onResponse(null);
                     },
                     group::onFailure)));
@@ -128,19 +116,17 @@ public final class HitFetch {
   private static void fetchAtOnce(
       ChannelResult.Retrieved retrieved,
       List<FusedHit> missing,
-      int shards,
       ActionListener<Map<HitKey, SearchHit>> listener) {
     List<HitKey> keys = missing.stream().map(FusedHit::key).toList();
-    List<Long> seqNos = seqNos(keys);
     retrieved
         .searches()
         .search(
-            retrieved.source().fetch(seqNos, size(seqNos, shards)),
+            retrieved.source().fetch(keys),
             ActionListener.wrap(
                 response -> {
                   requireWhole(retrieved, new Channel.Original(), response);
                   Map<HitKey, SearchHit> found = new HashMap<>();
-                  collect(response, keys, retrieved.source().showsSeqNo(), found);
+                  collect(response, retrieved.source().showsSeqNo(), found);
                   listener.onResponse(found);
                 },
                 listener::onFailure));
@@ -150,26 +136,16 @@ public final class HitFetch {
       ChannelResult.Retrieved retrieved,
       Channel channel,
       List<HitKey> keys,
-      int shards,
       ActionListener<SearchResponse> listener) {
     String rewrite =
         channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
-    List<Long> seqNos = seqNos(keys);
     Optional<Map<String, Object>> source =
-        retrieved.source().fetch(retrieved.rewriting(), rewrite, seqNos, size(seqNos, shards));
+        retrieved.source().fetch(retrieved.rewriting(), rewrite, keys);
     if (source.isEmpty()) {
       listener.onFailure(new IllegalStateException("a window's query cannot be made again"));
     } else {
       retrieved.searches().search(source.get(), listener);
     }
-  }
-
-  private static List<Long> seqNos(List<HitKey> keys) {
-    return keys.stream().map(HitKey::seqNo).distinct().toList();
-  }
-
-  private static int size(List<Long> seqNos, int shards) {
-    return (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
   }
 
   /** A hit whose shard gave no answer is not gone, unless that shard had none for the window. */
@@ -187,19 +163,12 @@ public final class HitFetch {
   }
 
   private static void collect(
-      SearchResponse response,
-      List<HitKey> keys,
-      boolean showsSeqNo,
-      Map<HitKey, SearchHit> found) {
-    Set<HitKey> wanted = new HashSet<>(keys);
+      SearchResponse response, boolean showsSeqNo, Map<HitKey, SearchHit> found) {
     for (SearchHit hit : response.getHits()) {
-      HitKey key = HitKeys.of(hit);
-      if (wanted.contains(key)) {
-        if (!showsSeqNo) {
-          hit.setSeqNo(SequenceNumbers.UNASSIGNED_SEQ_NO);
-          hit.setPrimaryTerm(SequenceNumbers.UNASSIGNED_PRIMARY_TERM);
-        }
-        found.put(key, hit);
+      found.put(HitKeys.of(hit), hit);
+      if (!showsSeqNo) {
+        hit.setSeqNo(SequenceNumbers.UNASSIGNED_SEQ_NO);
+        hit.setPrimaryTerm(SequenceNumbers.UNASSIGNED_PRIMARY_TERM);
       }
     }
   }
