@@ -85,7 +85,7 @@ final class ResponseFusion {
 
   private void fuse(ChannelResult.Retrieved retrieved) {
     Window original = retrieved.windows().getFirst();
-    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), HitKeys.failedShards(answer.plain()))) {
       answer.sendPlain(Outcome.WINDOWS_FAILED);
       return;
     }

@@ -96,7 +96,7 @@ final class ShadowObservation {
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {
-    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), HitKeys.failedShards(answer.plain()))) {
       end(Outcome.WINDOWS_FAILED);
       return;
     }

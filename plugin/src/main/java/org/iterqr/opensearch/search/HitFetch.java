@@ -7,11 +7,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.ShardKey;
 import org.iterqr.opensearch.fusion.Window;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.support.GroupedActionListener;
@@ -151,13 +153,13 @@ public final class HitFetch {
   /** A hit whose shard gave no answer is not gone, unless that shard had none for the window. */
   private static void requireWhole(
       ChannelResult.Retrieved retrieved, Channel channel, SearchResponse response) {
-    int failedBefore =
+    Set<ShardKey> failedBefore =
         retrieved.windows().stream()
             .filter(window -> window.channel().equals(channel))
-            .mapToInt(Window::failedShards)
+            .map(Window::failedShards)
             .findFirst()
             .orElseThrow();
-    if (response.isTimedOut() || response.getFailedShards() > failedBefore) {
+    if (response.isTimedOut() || !failedBefore.containsAll(HitKeys.failedShards(response))) {
       throw new IllegalStateException("not every shard answered for the page's hits");
     }
   }

@@ -26,8 +26,7 @@ class SearchSourceTests {
               .getNamedXContents());
 
   private static final List<HitKey> HITS =
-      List.of(
-          new HitKey("dishes", 0, 7), new HitKey("dishes", 0, 9), new HitKey("dishes", 1, 7));
+      List.of(new HitKey("dishes", 0, 7), new HitKey("dishes", 0, 9), new HitKey("dishes", 1, 7));
 
   private static final String FULL =
       "{'from':5,'size':10,'query':{'bool':{'must':[{'match':{'title':'old'}}],"
