@@ -8,12 +8,15 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.RankedHit;
+import org.iterqr.opensearch.fusion.RewriteCredit;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.outcome.Faults;
 import org.iterqr.opensearch.outcome.Outcome;
@@ -113,8 +116,9 @@ final class ShadowObservation {
     }
     int from = Eligibility.from(answer.request().source());
     int size = Eligibility.size(answer.request().source());
-    FusedPage<DocumentId> page =
-        new FusedPage<>(Fusion.fuse(retrieved.windows(), facts.get().plan()), from, size, id -> id);
+    List<FusedHit> fused = Fusion.fuse(retrieved.windows(), facts.get().plan());
+    RewriteCredit credit = new RewriteCredit(retrieved.windows(), plainPlaces(from));
+    FusedPage<DocumentId> page = new FusedPage<>(fused, from, size, id -> id, credit);
     Window original = retrieved.windows().getFirst();
     Map<HitKey, DocumentId> known = new HashMap<>();
     int windowSize = answer.run().plan().options().windowSize();
@@ -135,16 +139,29 @@ final class ShadowObservation {
     HitFetch.identify(
         retrieved,
         missing,
+        page.suspects(missing),
         ListenerTimeouts.wrapWithTimeout(
             threadPool,
             TimeValue.timeValueMillis(remainingMs),
             ThreadPool.Names.GENERIC,
             guarded(
-                (Map<HitKey, DocumentId> found) -> {
-                  page.put(found);
+                (HitFetch.Fetched<DocumentId> fetched) -> {
+                  page.put(fetched.found());
+                  page.drop(fetched.gone());
+                  // Again, for what turned out to be in doubt; what moves up is not looked for.
+                  page.missing();
                   end(facts.get(), page, from);
                 }),
             ignored -> end(Outcome.TIMEOUT)));
+  }
+
+  private Map<DocumentId, ChannelRank> plainPlaces(int from) {
+    Map<DocumentId, ChannelRank> places = new HashMap<>();
+    for (int i = 0; i < plainIds.size(); i++) {
+      float score = plainRanks.get(i).score();
+      places.put(plainIds.get(i), new ChannelRank(new Channel.Original(), from + i + 1, score, 0));
+    }
+    return places;
   }
 
   private void end(FusionFacts facts, FusedPage<DocumentId> page, int from) {

@@ -216,10 +216,29 @@ public final class SearchSource {
    * show nothing of their query: see {@link #hitsShowQuery}.
    *
    * @param hits which
+   * @param counted others that are not fetched, but counted in the response's total
    * @return a source without the user's query
    */
-  public Map<String, Object> fetch(Collection<HitKey> hits) {
-    return fetch(Map.of("filter", List.of(HitsQueryBuilder.json(hits))), hits.size());
+  public Map<String, Object> fetch(Collection<HitKey> hits, Collection<HitKey> counted) {
+    Map<String, Object> fetch = fetch(choose(hits, counted), hits.size());
+    // A hit's score only tells what is fetched from what is counted.
+    fetch.remove("indices_boost");
+    fetch.put("track_total_hits", !counted.isEmpty());
+    return fetch;
+  }
+
+  /** A {@code bool} whose best hits are those to be shown. */
+  private static Map<String, Object> choose(Collection<HitKey> shown, Collection<HitKey> counted) {
+    if (counted.isEmpty()) {
+      return Map.of("filter", List.of(HitsQueryBuilder.json(shown)));
+    }
+    List<HitKey> all = new ArrayList<>(shown);
+    all.addAll(counted);
+    return Map.of(
+        "filter",
+        List.of(HitsQueryBuilder.json(all)),
+        "should",
+        List.of(HitsQueryBuilder.json(shown)));
   }
 
   /**
@@ -247,19 +266,32 @@ public final class SearchSource {
    * The source of a search that finds out which documents given hits of windows are.
    *
    * @param hits which
+   * @param counted others that are not identified, but counted in the response's total
    * @return a source without the user's query: ids alone
    */
-  public Map<String, Object> identify(Collection<HitKey> hits) {
+  public Map<String, Object> identify(Collection<HitKey> hits, Collection<HitKey> counted) {
     Map<String, Object> identify = new LinkedHashMap<>();
     if (source.containsKey("pit")) {
       identify.put("pit", source.get("pit"));
     }
-    identify.put("query", Map.of("bool", Map.of("filter", List.of(HitsQueryBuilder.json(hits)))));
+    identify.put("query", Map.of("bool", choose(hits, counted)));
     identify.put("size", hits.size());
-    identify.put("track_total_hits", false);
+    identify.put("track_total_hits", !counted.isEmpty());
     identify.put("_source", false);
     identify.put("seq_no_primary_term", true);
     return identify;
+  }
+
+  /**
+   * The source of a search that finds out which versions of documents are still there.
+   *
+   * @param versions which
+   * @return a source without the user's query: keys alone
+   */
+  public Map<String, Object> live(Collection<HitKey> versions) {
+    Map<String, Object> live = identify(versions, List.of());
+    live.put("stored_fields", "_none_");
+    return live;
   }
 
   /**

@@ -131,10 +131,12 @@ class SearchSourceTests {
     SearchSource plain =
         source("{" + query + ",'_source':['title'],'post_filter':{'match_all':{}}}");
     assertFalse(plain.hitsShowQuery());
-    Map<String, Object> fetch = plain.fetch(List.of(HITS.getFirst()));
+    Map<String, Object> fetch = plain.fetch(List.of(HITS.getFirst()), List.of());
     Map<String, Object> hit =
         Map.of("iterqr_hits", Map.of("dishes", Map.of("0", List.of(HITS.getFirst().seqNo()))));
     assertEquals(Map.of("bool", Map.of("filter", List.of(hit))), fetch.get("query"));
+    assertEquals(1, fetch.get("size"));
+    assertEquals(false, fetch.get("track_total_hits"));
     assertTrue(fetch.containsKey("_source"));
     assertTrue(fetch.containsKey("post_filter"));
     assertTrue(source("{" + query + ",'highlight':{'fields':{'title':{}}}}").hitsShowQuery());
@@ -144,6 +146,29 @@ class SearchSourceTests {
     assertTrue(
         source("{'query':{'nested':{'path':'p','query':{'match':{'p.t':'old'}},'inner_hits':{}}}}")
             .hitsShowQuery());
+  }
+
+  @Test
+  void whatIsOnlyCountedIsFoundAfterWhatIsFetched() throws IOException {
+    SearchSource source =
+        source("{'query':{'match':{'title':'old'}},'indices_boost':[{'dishes':0.0}]}");
+    for (Map<String, Object> fetch :
+        List.of(
+            source.fetch(HITS.subList(0, 1), HITS.subList(1, 3)),
+            source.identify(HITS.subList(0, 1), HITS.subList(1, 3)))) {
+      assertEquals(
+          Map.of(
+              "bool",
+              Map.of(
+                  "filter",
+                  List.of(HitsQueryBuilder.json(HITS)),
+                  "should",
+                  List.of(HitsQueryBuilder.json(HITS.subList(0, 1))))),
+          fetch.get("query"));
+      assertEquals(1, fetch.get("size"));
+      assertEquals(true, fetch.get("track_total_hits"));
+      assertFalse(fetch.containsKey("indices_boost"), "scores alone decide");
+    }
   }
 
   @Test
