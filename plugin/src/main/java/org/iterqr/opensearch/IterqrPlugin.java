@@ -30,7 +30,7 @@ import org.iterqr.opensearch.processor.RewriteChannelProcessor;
 import org.iterqr.opensearch.query.HitsQueryBuilder;
 import org.iterqr.opensearch.response.IterqrExt;
 import org.iterqr.opensearch.search.ChannelServices;
-import org.iterqr.opensearch.search.SearchStartListener;
+import org.iterqr.opensearch.search.SearchLifeListener;
 import org.iterqr.opensearch.slowlog.SlowLog;
 import org.iterqr.opensearch.slowlog.SlowLogSettings;
 import org.iterqr.opensearch.stats.RestStatsAction;
@@ -142,7 +142,7 @@ public final class IterqrPlugin extends Plugin
     impressions =
         ImpressionLogs.start(environment.settings(), nodeClient, clusterService, readsUbiExt);
     return List.of(
-        new SearchStartListener(),
+        new SearchLifeListener(),
         new StatsSections(
             List.of(
                 counters,
