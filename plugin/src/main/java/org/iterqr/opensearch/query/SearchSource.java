@@ -271,9 +271,6 @@ public final class SearchSource {
    */
   public Map<String, Object> identify(Collection<HitKey> hits, Collection<HitKey> counted) {
     Map<String, Object> identify = new LinkedHashMap<>();
-    if (source.containsKey("pit")) {
-      identify.put("pit", source.get("pit"));
-    }
     identify.put("query", Map.of("bool", choose(hits, counted)));
     identify.put("size", hits.size());
     identify.put("track_total_hits", !counted.isEmpty());

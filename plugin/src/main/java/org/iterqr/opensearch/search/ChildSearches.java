@@ -42,8 +42,7 @@ public final class ChildSearches {
     this.parent = parent;
     this.parentTask = parentTask;
     this.budget = budget;
-    boolean free = parent.preference() == null && parent.pointInTimeBuilder() == null;
-    this.preference = free ? stickyPreference : parent.preference();
+    this.preference = parent.preference() == null ? stickyPreference : parent.preference();
   }
 
   /**
