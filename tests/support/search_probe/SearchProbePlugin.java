@@ -26,6 +26,7 @@ import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.action.ActionResponse;
 import org.opensearch.core.common.io.stream.NamedWriteableRegistry;
 import org.opensearch.core.rest.RestStatus;
+import org.opensearch.core.tasks.TaskCancelledException;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
 import org.opensearch.core.xcontent.XContentBuilder;
 import org.opensearch.env.Environment;
@@ -148,7 +149,8 @@ public final class SearchProbePlugin extends Plugin implements ActionPlugin, Sea
                 listener.onResponse(response);
               },
               failure -> {
-                met.put("ended", ExceptionsHelper.unwrapCause(failure).getClass().getSimpleName());
+                boolean cancelled = ExceptionsHelper.unwrap(failure, TaskCancelledException.class) != null;
+                met.put("ended", cancelled ? "cancelled" : failure.getClass().getSimpleName());
                 listener.onFailure(failure);
               });
       Runnable goOn = context.preserveContext(() -> chain.proceed(task, action, request, told));
