@@ -10,12 +10,13 @@ from pathlib import Path
 from iterqr_dev_node.java import find_jdk
 
 
-def compile_jar(source: Path, jar: Path, *, class_path: Path, manifest: str = "") -> None:
-    """Compiles one source against the jars of a folder and writes its classes, and a manifest if there is one."""
+def compile_jar(sources: Path, jar: Path, *, class_path: Path, manifest: str = "") -> None:
+    """Compiles a folder of sources against the jars of another; writes the classes, and a manifest if there is one."""
     with tempfile.TemporaryDirectory() as scratch:
         classes = Path(scratch)
         javac = find_jdk().home / "bin" / "javac"
-        command = [str(part) for part in (javac, "--release", "21", "-cp", f"{class_path}/*", "-d", classes, source)]
+        options = ["--release", "21", "-cp", f"{class_path}/*", "-d", str(classes)]
+        command = [str(javac), *options, *map(str, sorted(sources.glob("*.java")))]
         compiled = subprocess.run(command, capture_output=True, text=True, check=False)
         assert compiled.returncode == 0, compiled.stderr
         with zipfile.ZipFile(jar, "w") as archive:

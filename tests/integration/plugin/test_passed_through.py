@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.cluster_settings import cluster_settings
 from support.dish_catalog import TYPO
 from support.plugin_search import (
     PluginSearch,
@@ -13,6 +14,7 @@ from support.plugin_search import (
     channels,
     facts,
     hits,
+    ids,
     match,
     outcome,
     untagged,
@@ -91,6 +93,44 @@ def test_passes_scroll_through(plugin: PluginSearch) -> None:
     next_plain = plugin.client.scroll(scroll_id=plain["_scroll_id"], scroll="1m")
     assert hits(next_page) == hits(next_plain)
     assert len(hits(next_page)) == 5
+
+
+def test_passes_a_point_in_time_through(plugin: PluginSearch) -> None:
+    pit = plugin.client.create_pit(index=plugin.index, params={"keep_alive": "1m"})["pit_id"]
+    try:
+        body = {**QUERY, "pit": {"id": pit, "keep_alive": "1m"}}
+        counted = plugin.counted("skipped_pit")
+        response = plugin.client.search(body=body, params={"search_pipeline": plugin.pipeline})
+        assert outcome(response) == "skipped_pit"
+        assert plugin.counted("skipped_pit") == counted + 1
+        assert_same_response(response, plugin.client.search(body=body, params={"search_pipeline": "_none"}))
+        assert facts(response)["rewrites"] == []
+    finally:
+        plugin.client.delete_pit(body={"pit_id": [pit]})
+
+
+def test_passes_indices_of_other_clusters_through(plugin: PluginSearch) -> None:
+    """Here the other cluster is the node itself."""
+    transport = plugin.client.nodes.info(metric="transport")["nodes"].popitem()[1]["transport"]["publish_address"]
+    with cluster_settings(plugin.client, {"cluster.remote.mirror.seeds": [transport]}):
+        for index in (f"mirror:{plugin.index}", f"{plugin.index},mir*:{plugin.index}"):
+            for minimize in ("true", "false"):
+                response = plugin.search(QUERY, index=index, ccs_minimize_roundtrips=minimize)
+                plain = plugin.plain(QUERY, index=index, ccs_minimize_roundtrips=minimize)
+                assert outcome(response) == "skipped_ccs"
+                assert ids(response) == ids(plain)
+                assert response["_clusters"] == plain["_clusters"]
+
+
+def test_a_point_in_time_is_expanded(plugin: PluginSearch) -> None:
+    """Deep pages by search_after go with one, and nothing but the search itself is searched."""
+    expand = plugin.create_pipeline({"mode": "expand"})
+    pit = plugin.client.create_pit(index=plugin.index, params={"keep_alive": "1m"})["pit_id"]
+    try:
+        body = {**QUERY, "pit": {"id": pit, "keep_alive": "1m"}, "sort": [{"price": "desc"}]}
+        assert outcome(plugin.client.search(body=body, params={"search_pipeline": expand})) == "expanded"
+    finally:
+        plugin.client.delete_pit(body={"pit_id": [pit]})
 
 
 def test_a_token_of_another_query_pins_nothing(plugin: PluginSearch) -> None:

@@ -28,9 +28,10 @@ import org.iterqr.opensearch.observe.SearchObservers;
 import org.iterqr.opensearch.outcome.OutcomeCounters;
 import org.iterqr.opensearch.processor.QueryRewriteProcessor;
 import org.iterqr.opensearch.processor.RewriteChannelProcessor;
+import org.iterqr.opensearch.query.HitsQueryBuilder;
 import org.iterqr.opensearch.response.IterqrExt;
 import org.iterqr.opensearch.search.ChannelServices;
-import org.iterqr.opensearch.search.SearchStartListener;
+import org.iterqr.opensearch.search.SearchLifeListener;
 import org.iterqr.opensearch.slowlog.SlowLog;
 import org.iterqr.opensearch.slowlog.SlowLogSettings;
 import org.iterqr.opensearch.stats.RestStatsAction;
@@ -145,7 +146,7 @@ public final class IterqrPlugin extends Plugin
     impressions =
         ImpressionLogs.start(environment.settings(), nodeClient, clusterService, readsUbiExt);
     return List.of(
-        new SearchStartListener(),
+        new SearchLifeListener(),
         new StatsSections(
             List.of(
                 counters,
@@ -179,6 +180,11 @@ public final class IterqrPlugin extends Plugin
   public List<SearchExtSpec<?>> getSearchExts() {
     SearchExtSpec<SearchExtBuilder> ours = IterqrExt.spec(takesEventTime);
     return readsUbiExt ? List.of(ours, UbiExt.spec()) : List.of(ours);
+  }
+
+  @Override
+  public List<QuerySpec<?>> getQueries() {
+    return List.of(HitsQueryBuilder.spec());
   }
 
   @Override

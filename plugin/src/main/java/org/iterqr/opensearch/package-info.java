@@ -5,7 +5,7 @@
  *
  * <p>The path of one search: {@link org.iterqr.opensearch.processor.QueryRewriteProcessor} starts a
  * {@link org.iterqr.opensearch.search.ChannelRun}; {@link
- * org.iterqr.opensearch.search.SearchStartListener} hands it the request as it is after all request
+ * org.iterqr.opensearch.search.SearchLifeListener} hands it the request as it is after all request
  * processors; when {@link org.iterqr.opensearch.client.RewriteClient} has the rewrites too, {@link
  * org.iterqr.opensearch.search.WindowSearch} searches the bare windows; {@link
  * org.iterqr.opensearch.processor.RewriteChannelProcessor} waits at most what is left of the

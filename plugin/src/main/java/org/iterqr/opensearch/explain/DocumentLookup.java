@@ -15,6 +15,7 @@ import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.fusion.WindowHit;
 import org.iterqr.opensearch.observe.AnsweredSearch;
+import org.iterqr.opensearch.query.HitsQueryBuilder;
 import org.iterqr.opensearch.query.SearchSource;
 import org.iterqr.opensearch.search.ChannelResult;
 import org.iterqr.opensearch.search.HitKeys;
@@ -35,9 +36,6 @@ import org.opensearch.transport.client.Client;
  */
 final class DocumentLookup {
   private static final String NO_PIPELINE = "_none";
-
-  /** index.max_result_window by default; a search for more would be refused. */
-  private static final int MAX_HITS = 10_000;
 
   private final Client client;
   private final NamedXContentRegistry registry;
@@ -64,25 +62,25 @@ final class DocumentLookup {
             .flatMap(window -> window.hits().stream())
             .map(WindowHit::key)
             .collect(Collectors.toSet());
-    if (keys.isEmpty()) {
-      listener.onResponse(Map.of());
+    ids(List.copyOf(keys), new HashMap<>(), listener);
+  }
+
+  /** As many at a time as a window has: a search for that many hits was allowed before. */
+  private void ids(
+      List<HitKey> left, Map<HitKey, String> found, ActionListener<Map<HitKey, String>> listener) {
+    if (left.isEmpty()) {
+      listener.onResponse(found);
       return;
     }
-    List<Long> seqNos = keys.stream().map(HitKey::seqNo).distinct().toList();
-    int shards = Math.max(1, answer.response().getTotalShards());
-    int size = (int) Math.min(MAX_HITS, (long) seqNos.size() * shards);
+    int some = Math.min(left.size(), answer.summary().windowSize());
     search(
-        bare(filter(QueryBuilders.termsQuery("_seq_no", seqNos)), size),
+        bare(filter(HitsQueryBuilder.of(left.subList(0, some))), some),
         ActionListener.wrap(
             response -> {
-              Map<HitKey, String> ids = new HashMap<>();
               for (SearchHit hit : response.getHits()) {
-                HitKey key = HitKeys.of(hit);
-                if (keys.contains(key)) {
-                  ids.put(key, hit.getId());
-                }
+                found.put(HitKeys.of(hit), hit.getId());
               }
-              listener.onResponse(ids);
+              ids(left.subList(some, left.size()), found, listener);
             },
             listener::onFailure));
   }

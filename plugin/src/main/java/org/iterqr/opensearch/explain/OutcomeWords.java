@@ -31,6 +31,8 @@ final class OutcomeWords {
       case SKIPPED_SEARCH_AFTER -> "Passed through: it pages by search_after.";
       case SKIPPED_MIN_SCORE -> "Passed through: it has a min_score.";
       case SKIPPED_SCROLL -> "Passed through: it scrolls.";
+      case SKIPPED_PIT -> "Passed through: it searches a point in time.";
+      case SKIPPED_CCS -> "Passed through: it searches other clusters.";
       case SKIPPED_SIZE_ZERO -> "Passed through: it asks for no hits.";
       case SKIPPED_SUGGEST_ONLY -> "Passed through: it asks for suggestions only.";
       case SKIPPED_PAST_WINDOW -> "Passed through: from + size is past the window.";

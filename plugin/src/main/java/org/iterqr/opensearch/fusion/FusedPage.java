@@ -20,6 +20,8 @@ public final class FusedPage<H> {
   private final int from;
   private final int size;
   private final Function<H, Object> documentOf;
+  private final RewriteCredit credit;
+  private final Set<HitKey> asked = new HashSet<>();
   private final Map<HitKey, H> hits = new HashMap<>();
 
   /** A hit in its place. */
@@ -31,12 +33,19 @@ public final class FusedPage<H> {
    * @param size length of the slice
    * @param documentOf identity of a hit's document whatever its version, or null if unknown; one
    *     updated between two windows' searches is in the list twice and must be shown once
+   * @param credit of the windows that were fused
    */
-  public FusedPage(List<FusedHit> fused, int from, int size, Function<H, Object> documentOf) {
+  public FusedPage(
+      List<FusedHit> fused,
+      int from,
+      int size,
+      Function<H, Object> documentOf,
+      RewriteCredit credit) {
     this.remaining = new ArrayList<>(fused);
     this.from = from;
     this.size = size;
     this.documentOf = documentOf;
+    this.credit = credit;
   }
 
   /**
@@ -54,7 +63,8 @@ public final class FusedPage<H> {
    * @param keys looked for and not found
    */
   public void drop(Set<HitKey> keys) {
-    remaining.removeIf(fused -> keys.contains(fused.key()));
+    credit.gone(keys);
+    remaining.removeIf(fused -> keys.contains(fused.key()) && !hits.containsKey(fused.key()));
   }
 
   /**
@@ -62,18 +72,40 @@ public final class FusedPage<H> {
    */
   public List<FusedHit> missing() {
     dropRepeatedDocuments();
+    dropDoubtful();
     return slice().stream().filter(fused -> !hits.containsKey(fused.key())).toList();
   }
 
   /**
-   * @return the slice, without what is still missing
+   * @param missing what is to be fetched
+   * @return versions that must be looked for together with it, each once: whether they are gone
+   *     decides what rewrites are credited with
+   */
+  public Set<HitKey> suspects(List<FusedHit> missing) {
+    Set<HitKey> known = new HashSet<>();
+    hits.forEach(
+        (key, hit) -> {
+          if (documentOf.apply(hit) != null) {
+            known.add(key);
+          }
+        });
+    Set<HitKey> suspects = credit.suspects(missing, known);
+    missing.forEach(hit -> suspects.remove(hit.key()));
+    suspects.removeAll(asked);
+    asked.addAll(suspects);
+    return suspects;
+  }
+
+  /**
+   * @return the slice, without what is still missing; a hit of rewrites whose document the plain
+   *     response shows is the original's, too
    */
   public List<Entry<H>> entries() {
     List<Entry<H>> entries = new ArrayList<>();
     for (FusedHit fused : slice()) {
       H hit = hits.get(fused.key());
       if (hit != null) {
-        entries.add(new Entry<>(fused, hit));
+        entries.add(new Entry<>(credit.credited(fused, documentOf.apply(hit)), hit));
       }
     }
     return entries;
@@ -82,6 +114,15 @@ public final class FusedPage<H> {
   private List<FusedHit> slice() {
     int end = Math.min(from + size, remaining.size());
     return from >= end ? List.of() : remaining.subList(from, end);
+  }
+
+  /** Rather one hit less than one that rewrites are credited with and should not be. */
+  private void dropDoubtful() {
+    remaining.removeIf(
+        fused -> {
+          H hit = hits.get(fused.key());
+          return hit != null && credit.isInDoubt(fused, documentOf.apply(hit));
+        });
   }
 
   private void dropRepeatedDocuments() {

@@ -15,6 +15,13 @@ public record HitKey(String index, int shard, long seqNo) implements Comparable<
           .thenComparingInt(HitKey::shard)
           .thenComparingLong(HitKey::seqNo);
 
+  /**
+   * @return the shard it is of
+   */
+  public ShardKey shardKey() {
+    return new ShardKey(index, shard);
+  }
+
   @Override
   public int compareTo(HitKey other) {
     return ORDER.compare(this, other);

@@ -48,6 +48,10 @@ public enum Outcome {
   SKIPPED_MIN_SCORE,
   /** Scrolls. */
   SKIPPED_SCROLL,
+  /** Searches a point in time; in mode expand it is served. */
+  SKIPPED_PIT,
+  /** Names indices of other clusters. */
+  SKIPPED_CCS,
   /** Asks for no hits. */
   SKIPPED_SIZE_ZERO,
   /** Asks for suggestions only. */

@@ -1,14 +1,16 @@
 package org.iterqr.opensearch.processor;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.iterqr.opensearch.client.RewriteReply;
-import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.FusionPlan;
 import org.iterqr.opensearch.fusion.FusionSettings;
+import org.iterqr.opensearch.fusion.ShardKey;
 import org.iterqr.opensearch.fusion.TeamDraft;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.options.SearchOptions;
@@ -55,14 +57,29 @@ final class FusionDecision {
 
   /**
    * @param windows the original's first
-   * @param plainFailedShards of the original search itself
-   * @return whether the original's and its clauses' windows are whole: a document that one of them
-   *     lacks for want of time or of a shard would be credited to rewrites alone
+   * @param plainFailed shards that gave the original search itself no answer
+   * @return whether the original's and its clauses' windows are whole, but for shards that nobody
+   *     reached: a document that one of them lacks for want of time or of a shard would be credited
+   *     to rewrites alone
    */
-  static boolean knowsOriginals(List<Window> windows, int plainFailedShards) {
-    return windows.stream()
-        .filter(window -> !(window.channel() instanceof Channel.Rewritten))
-        .noneMatch(window -> window.timedOut() || window.failedShards() > plainFailedShards);
+  static boolean knowsOriginals(List<Window> windows, Set<ShardKey> plainFailed) {
+    Set<ShardKey> missed = new HashSet<>();
+    for (Window window : windows) {
+      if (window.isOriginals()) {
+        if (window.timedOut()) {
+          return false;
+        }
+        missed.addAll(window.failedShards());
+      }
+    }
+    if (missed.isEmpty()) {
+      return true;
+    }
+    return !missed.contains(ShardKey.UNKNOWN)
+        && plainFailed.containsAll(missed)
+        && windows.stream()
+            .flatMap(window -> window.hits().stream())
+            .noneMatch(hit -> missed.contains(hit.key().shardKey()));
   }
 
   /**

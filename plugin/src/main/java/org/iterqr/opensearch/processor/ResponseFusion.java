@@ -2,19 +2,20 @@ package org.iterqr.opensearch.processor;
 
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.RankedHit;
+import org.iterqr.opensearch.fusion.RewriteCredit;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.outcome.Faults;
@@ -85,7 +86,7 @@ final class ResponseFusion {
 
   private void fuse(ChannelResult.Retrieved retrieved) {
     Window original = retrieved.windows().getFirst();
-    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), HitKeys.failedShards(answer.plain()))) {
       answer.sendPlain(Outcome.WINDOWS_FAILED);
       return;
     }
@@ -102,7 +103,9 @@ final class ResponseFusion {
     int from = Eligibility.from(answer.request().source());
     int size = Eligibility.size(answer.request().source());
     List<FusedHit> fused = Fusion.fuse(retrieved.windows(), facts.get().plan());
-    FusedPage<SearchHit> page = new FusedPage<>(fused, from, size, ResponseFusion::documentOf);
+    RewriteCredit credit = new RewriteCredit(retrieved.windows(), plainPlaces(from));
+    FusedPage<SearchHit> page =
+        new FusedPage<>(fused, from, size, ResponseFusion::documentOf, credit);
     page.put(recognised(original, from));
     AnsweredSearch.Fused list = new AnsweredSearch.Fused(retrieved, facts.get().plan(), fused);
     complete(list, facts.get(), page, MAX_FETCHES);
@@ -121,21 +124,18 @@ final class ResponseFusion {
       return;
     }
     answer.fetchStarts();
-    ActionListener<Map<HitKey, SearchHit>> found =
+    ActionListener<HitFetch.Fetched<SearchHit>> found =
         guarded(
-            hits -> {
-              Set<HitKey> gone = new HashSet<>();
-              missing.forEach(hit -> gone.add(hit.key()));
-              gone.removeAll(hits.keySet());
-              page.put(hits);
-              page.drop(gone);
+            fetched -> {
+              page.put(fetched.found());
+              page.drop(fetched.gone());
               complete(list, facts, page, fetchesLeft - 1);
             },
             Outcome.WINDOWS_FAILED);
     HitFetch.fetch(
         list.retrieved(),
         missing,
-        answer.plain().getTotalShards(),
+        page.suspects(missing),
         ListenerTimeouts.wrapWithTimeout(
             threadPool,
             TimeValue.timeValueMillis(remainingMs),
@@ -153,6 +153,19 @@ final class ResponseFusion {
     OriginalHits.recognise(original, windowSize, from, ranked)
         .forEach((key, position) -> recognised.put(key, hits[position]));
     return recognised;
+  }
+
+  private Map<Object, ChannelRank> plainPlaces(int from) {
+    Map<Object, ChannelRank> places = new HashMap<>();
+    SearchHit[] hits = answer.plain().getHits().getHits();
+    for (int i = 0; i < hits.length; i++) {
+      Object document = documentOf(hits[i]);
+      if (document != null) {
+        places.put(
+            document, new ChannelRank(new Channel.Original(), from + i + 1, hits[i].getScore(), 0));
+      }
+    }
+    return places;
   }
 
   private static Object documentOf(SearchHit hit) {

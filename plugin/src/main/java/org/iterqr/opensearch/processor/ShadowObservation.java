@@ -10,12 +10,15 @@ import java.util.Optional;
 import org.apache.logging.log4j.LogManager;
 import org.apache.logging.log4j.Logger;
 import org.iterqr.opensearch.client.RewriteReply;
+import org.iterqr.opensearch.fusion.Channel;
+import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.FusedPage;
 import org.iterqr.opensearch.fusion.Fusion;
 import org.iterqr.opensearch.fusion.HitKey;
 import org.iterqr.opensearch.fusion.OriginalHits;
 import org.iterqr.opensearch.fusion.RankedHit;
+import org.iterqr.opensearch.fusion.RewriteCredit;
 import org.iterqr.opensearch.fusion.Window;
 import org.iterqr.opensearch.observe.AnsweredSearch;
 import org.iterqr.opensearch.outcome.Faults;
@@ -106,7 +109,7 @@ final class ShadowObservation {
   }
 
   private void fuse(ChannelResult.Retrieved retrieved) {
-    if (!FusionDecision.knowsOriginals(retrieved.windows(), answer.plain().getFailedShards())) {
+    if (!FusionDecision.knowsOriginals(retrieved.windows(), HitKeys.failedShards(answer.plain()))) {
       end(Outcome.WINDOWS_FAILED);
       return;
     }
@@ -124,7 +127,8 @@ final class ShadowObservation {
     int from = Eligibility.from(answer.request().source());
     int size = Eligibility.size(answer.request().source());
     List<FusedHit> fused = Fusion.fuse(retrieved.windows(), facts.get().plan());
-    FusedPage<DocumentId> page = new FusedPage<>(fused, from, size, id -> id);
+    RewriteCredit credit = new RewriteCredit(retrieved.windows(), plainPlaces(from));
+    FusedPage<DocumentId> page = new FusedPage<>(fused, from, size, id -> id, credit);
     AnsweredSearch.Fused list = new AnsweredSearch.Fused(retrieved, facts.get().plan(), fused);
     Window original = retrieved.windows().getFirst();
     Map<HitKey, DocumentId> known = new HashMap<>();
@@ -146,17 +150,29 @@ final class ShadowObservation {
     HitFetch.identify(
         retrieved,
         missing,
-        answer.plain().getTotalShards(),
+        page.suspects(missing),
         ListenerTimeouts.wrapWithTimeout(
             threadPool,
             TimeValue.timeValueMillis(remainingMs),
             ThreadPool.Names.GENERIC,
             guarded(
-                (Map<HitKey, DocumentId> found) -> {
-                  page.put(found);
+                (HitFetch.Fetched<DocumentId> fetched) -> {
+                  page.put(fetched.found());
+                  page.drop(fetched.gone());
+                  // Again, for what turned out to be in doubt; what moves up is not looked for.
+                  page.missing();
                   end(facts.get(), list, page, from);
                 }),
             ignored -> end(Outcome.TIMEOUT)));
+  }
+
+  private Map<DocumentId, ChannelRank> plainPlaces(int from) {
+    Map<DocumentId, ChannelRank> places = new HashMap<>();
+    for (int i = 0; i < plainIds.size(); i++) {
+      float score = plainRanks.get(i).score();
+      places.put(plainIds.get(i), new ChannelRank(new Channel.Original(), from + i + 1, score, 0));
+    }
+    return places;
   }
 
   private void end(

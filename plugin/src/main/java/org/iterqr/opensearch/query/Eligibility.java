@@ -1,5 +1,6 @@
 package org.iterqr.opensearch.query;
 
+import java.util.Arrays;
 import java.util.Optional;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.opensearch.action.search.SearchRequest;
@@ -7,6 +8,7 @@ import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.search.sort.ScoreSortBuilder;
 import org.opensearch.search.sort.SortBuilder;
 import org.opensearch.search.sort.SortOrder;
+import org.opensearch.transport.RemoteClusterAware;
 
 /** Decides which searches the channel serves, by their features other than the text. */
 public final class Eligibility {
@@ -33,6 +35,10 @@ public final class Eligibility {
     SearchSourceBuilder source = request.source();
     if (request.scroll() != null) {
       return Optional.of(Outcome.SKIPPED_SCROLL);
+    }
+    if (reachesOtherClusters(request)) {
+      // Their limits, which rewrites could fail it by, are not known here.
+      return Optional.of(Outcome.SKIPPED_CCS);
     }
     if (request.isSuggestOnly()) {
       return Optional.of(Outcome.SKIPPED_SUGGEST_ONLY);
@@ -73,8 +79,14 @@ public final class Eligibility {
     if (request.scroll() != null) {
       return Outcome.SKIPPED_SCROLL;
     }
+    if (reachesOtherClusters(request)) {
+      return Outcome.SKIPPED_CCS;
+    }
     if (source == null) {
       return Outcome.SKIPPED_NO_TEXT;
+    }
+    if (source.pointInTimeBuilder() != null) {
+      return Outcome.SKIPPED_PIT;
     }
     if (request.isSuggestOnly()) {
       return Outcome.SKIPPED_SUGGEST_ONLY;
@@ -129,6 +141,20 @@ public final class Eligibility {
    */
   public static int size(SearchSourceBuilder source) {
     return source.size() < 0 ? DEFAULT_SIZE : source.size();
+  }
+
+  private static boolean reachesOtherClusters(SearchRequest request) {
+    return Arrays.stream(request.indices()).anyMatch(Eligibility::isOfOtherCluster);
+  }
+
+  /**
+   * No index's name has the separator, but a time zone in date math has: {@code <dishes-{now/d{yyyy
+   * |+01:00}}>}. A minus excludes.
+   */
+  private static boolean isOfOtherCluster(String expression) {
+    String name = expression.startsWith("-") ? expression.substring(1) : expression;
+    return name.indexOf(RemoteClusterAware.REMOTE_CLUSTER_INDEX_SEPARATOR) >= 0
+        && !name.startsWith("<");
   }
 
   private static boolean isByScore(SortBuilder<?> sort) {

@@ -2,11 +2,13 @@ package org.iterqr.opensearch.query;
 
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.iterqr.opensearch.fusion.HitKey;
 import org.opensearch.common.xcontent.LoggingDeprecationHandler;
 import org.opensearch.common.xcontent.XContentHelper;
 import org.opensearch.common.xcontent.json.JsonXContent;
@@ -190,12 +192,11 @@ public final class SearchSource {
    *
    * @param rewriting how a search for a rewrite is made
    * @param rewrite the window's text, or null for the original
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
    * @return empty if the rewrite leaves nothing to search for
    */
   public Optional<Map<String, Object>> fetch(
-      Rewriting rewriting, String rewrite, List<Long> seqNos, int size) {
+      Rewriting rewriting, String rewrite, Collection<HitKey> hits) {
     Map<String, Object> query = query();
     if (rewrite != null) {
       Optional<Map<String, Object>> rewritten = rewriting.replaceWith(query, rewrite);
@@ -205,19 +206,39 @@ public final class SearchSource {
       query = rewritten.get();
     }
     return Optional.of(
-        fetch(Map.of("must", List.of(query), "filter", List.of(withSeqNo(seqNos))), size));
+        fetch(
+            Map.of("must", List.of(query), "filter", List.of(HitsQueryBuilder.json(hits))),
+            hits.size()));
   }
 
   /**
    * The source of a search that fetches given hits of any windows at once, for searches whose hits
    * show nothing of their query: see {@link #hitsShowQuery}.
    *
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
+   * @param counted others that are not fetched, but counted in the response's total
    * @return a source without the user's query
    */
-  public Map<String, Object> fetch(List<Long> seqNos, int size) {
-    return fetch(Map.of("filter", List.of(withSeqNo(seqNos))), size);
+  public Map<String, Object> fetch(Collection<HitKey> hits, Collection<HitKey> counted) {
+    Map<String, Object> fetch = fetch(choose(hits, counted), hits.size());
+    // A hit's score only tells what is fetched from what is counted.
+    fetch.remove("indices_boost");
+    fetch.put("track_total_hits", !counted.isEmpty());
+    return fetch;
+  }
+
+  /** A {@code bool} whose best hits are those to be shown. */
+  private static Map<String, Object> choose(Collection<HitKey> shown, Collection<HitKey> counted) {
+    if (counted.isEmpty()) {
+      return Map.of("filter", List.of(HitsQueryBuilder.json(shown)));
+    }
+    List<HitKey> all = new ArrayList<>(shown);
+    all.addAll(counted);
+    return Map.of(
+        "filter",
+        List.of(HitsQueryBuilder.json(all)),
+        "should",
+        List.of(HitsQueryBuilder.json(shown)));
   }
 
   /**
@@ -244,21 +265,30 @@ public final class SearchSource {
   /**
    * The source of a search that finds out which documents given hits of windows are.
    *
-   * @param seqNos sequence numbers of the hits; other shards' hits may share them
-   * @param size most hits
+   * @param hits which
+   * @param counted others that are not identified, but counted in the response's total
    * @return a source without the user's query: ids alone
    */
-  public Map<String, Object> identify(List<Long> seqNos, int size) {
+  public Map<String, Object> identify(Collection<HitKey> hits, Collection<HitKey> counted) {
     Map<String, Object> identify = new LinkedHashMap<>();
-    if (source.containsKey("pit")) {
-      identify.put("pit", source.get("pit"));
-    }
-    identify.put("query", Map.of("bool", Map.of("filter", List.of(withSeqNo(seqNos)))));
-    identify.put("size", size);
-    identify.put("track_total_hits", false);
+    identify.put("query", Map.of("bool", choose(hits, counted)));
+    identify.put("size", hits.size());
+    identify.put("track_total_hits", !counted.isEmpty());
     identify.put("_source", false);
     identify.put("seq_no_primary_term", true);
     return identify;
+  }
+
+  /**
+   * The source of a search that finds out which versions of documents are still there.
+   *
+   * @param versions which
+   * @return a source without the user's query: keys alone
+   */
+  public Map<String, Object> live(Collection<HitKey> versions) {
+    Map<String, Object> live = identify(versions, List.of());
+    live.put("stored_fields", "_none_");
+    return live;
   }
 
   /**
@@ -285,10 +315,6 @@ public final class SearchSource {
                 BytesReference.bytes(json).streamInput())) {
       return SearchSourceBuilder.fromXContent(parser);
     }
-  }
-
-  private static Map<String, Object> withSeqNo(List<Long> seqNos) {
-    return Map.of("terms", Map.of("_seq_no", seqNos));
   }
 
   private static List<Object> rewriteRescorers(

@@ -28,6 +28,7 @@ import org.opensearch.common.util.concurrent.OpenSearchExecutors;
 import org.opensearch.common.util.concurrent.ThreadContext;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.tasks.TaskId;
+import org.opensearch.tasks.CancellableTask;
 import org.opensearch.threadpool.Scheduler;
 import org.opensearch.threadpool.ThreadPool;
 
@@ -73,7 +74,7 @@ public final class ChannelRun {
   }
 
   private record StartedSearch(
-      SearchRequest request, TaskId task, Supplier<ThreadContext.StoredContext> context) {}
+      SearchRequest request, CancellableTask task, Supplier<ThreadContext.StoredContext> context) {}
 
   private final ChannelServices services;
   private final Budget budget;
@@ -229,17 +230,15 @@ public final class ChannelRun {
    * context, possibly more than once.
    *
    * @param request as it is searched
-   * @param taskId of the search on this node
+   * @param task of the search, on this node
    */
-  void searchStarted(SearchRequest request, long taskId) {
+  void searchStarted(SearchRequest request, CancellableTask task) {
     if (hasEnded.get() || plan.options().mode().expands()) {
       return;
     }
     StartedSearch search =
         new StartedSearch(
-            request,
-            new TaskId(services.localNodeId().get(), taskId),
-            services.threadPool().getThreadContext().newRestorableContext(true));
+            request, task, services.threadPool().getThreadContext().newRestorableContext(true));
     RewriteReply rewrites;
     synchronized (this) {
       if (started != null) {
@@ -269,6 +268,13 @@ public final class ChannelRun {
     if (!seen) {
       end(Outcome.WINDOWS_FAILED);
     }
+  }
+
+  /**
+   * The original search has failed: nobody will ask for the result, nor need it be searched for.
+   */
+  void searchFailed() {
+    end(Outcome.WINDOWS_FAILED);
   }
 
   private void launch(StartedSearch search, RewriteReply rewrites) {
@@ -302,6 +308,10 @@ public final class ChannelRun {
   /** Starts the searches; returns why not, if it does not. */
   private Optional<Outcome> searchWindows(StartedSearch search, RewriteReply rewrites)
       throws IOException {
+    if (hasEnded.get() || search.task().isCancelled()) {
+      // Nobody waits: the client has hung up, or the search has failed or was answered meanwhile.
+      return Optional.of(Outcome.WINDOWS_FAILED);
+    }
     // Later request processors may have made it a search that is not served.
     Optional<Outcome> skip = Eligibility.skipReason(search.request(), plan.options().windowSize());
     if (skip.isPresent()) {
@@ -317,7 +327,12 @@ public final class ChannelRun {
     }
     long start = System.nanoTime();
     ChildSearches searches =
-        new ChildSearches(services, search.request(), search.task(), budget, plan.digest());
+        new ChildSearches(
+            services,
+            search.request(),
+            new TaskId(services.localNodeId().get(), search.task().getId()),
+            budget,
+            plan.digest());
     WindowSearch.search(
         searches,
         source,

@@ -7,6 +7,7 @@ import org.opensearch.action.search.SearchRequest;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.core.action.ActionListener;
+import org.opensearch.core.tasks.TaskCancelledException;
 import org.opensearch.core.tasks.TaskId;
 
 /**
@@ -41,8 +42,7 @@ public final class ChildSearches {
     this.parent = parent;
     this.parentTask = parentTask;
     this.budget = budget;
-    boolean free = parent.preference() == null && parent.pointInTimeBuilder() == null;
-    this.preference = free ? stickyPreference : parent.preference();
+    this.preference = parent.preference() == null ? stickyPreference : parent.preference();
   }
 
   /**
@@ -66,6 +66,11 @@ public final class ChildSearches {
     // A little after the budget: the answer is then on its way, and this only frees the node.
     child.setCancelAfterTimeInterval(
         TimeValue.timeValueMillis(Math.max(0, budget.remainingMs()) + CANCEL_GRACE_MS));
-    services.client().search(child, listener);
+    try {
+      services.client().search(child, listener);
+    } catch (TaskCancelledException e) {
+      // Thrown at once where the parent has been cancelled: no child of it is registered any more.
+      listener.onFailure(e);
+    }
   }
 }

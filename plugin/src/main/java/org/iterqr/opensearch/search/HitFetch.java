@@ -10,10 +10,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Function;
 import org.iterqr.opensearch.fusion.Channel;
 import org.iterqr.opensearch.fusion.ChannelRank;
 import org.iterqr.opensearch.fusion.FusedHit;
 import org.iterqr.opensearch.fusion.HitKey;
+import org.iterqr.opensearch.fusion.ShardKey;
 import org.iterqr.opensearch.fusion.Window;
 import org.opensearch.action.search.SearchResponse;
 import org.opensearch.action.support.GroupedActionListener;
@@ -29,9 +31,6 @@ import org.opensearch.search.SearchHit;
  * ranks it best.
  */
 public final class HitFetch {
-  /** index.max_result_window by default; a search for more would be refused. */
-  private static final int MAX_HITS = 10_000;
-
   private HitFetch() {}
 
   /**
@@ -51,35 +50,34 @@ public final class HitFetch {
   }
 
   /**
-   * Finds out which documents hits of windows are, by one search in the current thread context.
+   * What came of a fetch.
+   *
+   * @param found by version
+   * @param gone versions that are no longer there, of those asked for and of the suspects
+   */
+  public record Fetched<H>(Map<HitKey, H> found, Set<HitKey> gone) {}
+
+  /**
+   * Finds out which documents hits of windows are, in the current thread context.
    *
    * @param retrieved the windows the hits are from
    * @param hits not empty
-   * @param shards how many shards the search reaches
-   * @param listener gets the documents found; those that are gone are absent
+   * @param suspects other versions of which is asked whether they are gone
+   * @param listener gets the documents found
    */
   public static void identify(
       ChannelResult.Retrieved retrieved,
       List<FusedHit> hits,
-      int shards,
-      ActionListener<Map<HitKey, DocumentId>> listener) {
-    List<HitKey> keys = hits.stream().map(FusedHit::key).toList();
-    List<Long> seqNos = seqNos(keys);
-    retrieved
-        .searches()
-        .search(
-            retrieved.source().identify(seqNos, size(seqNos, shards)),
-            ActionListener.wrap(
-                response -> {
-                  requireWhole(retrieved, new Channel.Original(), response);
-                  Map<HitKey, DocumentId> found = new HashMap<>();
-                  for (SearchHit hit : response.getHits()) {
-                    found.put(HitKeys.of(hit), DocumentId.of(hit));
-                  }
-                  found.keySet().retainAll(keys);
-                  listener.onResponse(found);
-                },
-                listener::onFailure));
+      Set<HitKey> suspects,
+      ActionListener<Fetched<DocumentId>> listener) {
+    List<HitKey> keys = keys(hits);
+    searchAtOnce(
+        retrieved,
+        retrieved.source().identify(keys, suspects),
+        keys,
+        suspects,
+        DocumentId::of,
+        listener);
   }
 
   /**
@@ -87,76 +85,155 @@ public final class HitFetch {
    *
    * @param retrieved the windows the hits are from
    * @param missing what to fetch, not empty
-   * @param shards how many shards the search reaches: hits of each may share a sequence number
-   * @param listener gets the hits found; those that are gone are absent
+   * @param suspects other versions of which is asked whether they are gone
+   * @param listener gets the hits found
    */
   public static void fetch(
       ChannelResult.Retrieved retrieved,
       List<FusedHit> missing,
-      int shards,
-      ActionListener<Map<HitKey, SearchHit>> listener) {
-    if (!retrieved.source().hitsShowQuery()) {
-      fetchAtOnce(retrieved, missing, shards, listener);
+      Set<HitKey> suspects,
+      ActionListener<Fetched<SearchHit>> listener) {
+    if (retrieved.source().hitsShowQuery()) {
+      fetchByChannel(retrieved, missing, suspects, listener);
       return;
     }
+    List<HitKey> keys = keys(missing);
+    boolean showsSeqNo = retrieved.source().showsSeqNo();
+    searchAtOnce(
+        retrieved,
+        retrieved.source().fetch(keys, suspects),
+        keys,
+        suspects,
+        hit -> shown(hit, showsSeqNo),
+        listener);
+  }
+
+  private static List<HitKey> keys(List<FusedHit> hits) {
+    return hits.stream().map(FusedHit::key).toList();
+  }
+
+  /** One search: where nothing changes, its total says that no suspect is gone. */
+  private static <H> void searchAtOnce(
+      ChannelResult.Retrieved retrieved,
+      Map<String, Object> source,
+      List<HitKey> keys,
+      Set<HitKey> suspects,
+      Function<SearchHit, H> read,
+      ActionListener<Fetched<H>> listener) {
+    retrieved
+        .searches()
+        .search(
+            source,
+            ActionListener.wrap(
+                response -> {
+                  requireWhole(retrieved, new Channel.Original(), response);
+                  Set<HitKey> gone = new HashSet<>(keys);
+                  Map<HitKey, H> found = new HashMap<>();
+                  for (SearchHit hit : response.getHits()) {
+                    HitKey key = HitKeys.of(hit);
+                    // Where some are gone, the last places are taken by suspects.
+                    if (gone.remove(key)) {
+                      found.put(key, read.apply(hit));
+                    }
+                  }
+                  if (suspects.isEmpty()
+                      || response.getHits().getTotalHits().value()
+                          == found.size() + suspects.size()) {
+                    listener.onResponse(new Fetched<>(found, gone));
+                    return;
+                  }
+                  findGone(
+                      retrieved,
+                      suspects,
+                      ActionListener.wrap(
+                          others -> {
+                            gone.addAll(others);
+                            listener.onResponse(new Fetched<>(found, gone));
+                          },
+                          listener::onFailure));
+                },
+                listener::onFailure));
+  }
+
+  private static void findGone(
+      ChannelResult.Retrieved retrieved,
+      Set<HitKey> suspects,
+      ActionListener<Set<HitKey>> listener) {
+    retrieved
+        .searches()
+        .search(
+            retrieved.source().live(suspects),
+            ActionListener.wrap(
+                response -> {
+                  requireWhole(retrieved, new Channel.Original(), response);
+                  Set<HitKey> gone = new HashSet<>(suspects);
+                  for (SearchHit hit : response.getHits()) {
+                    gone.remove(HitKeys.of(hit));
+                  }
+                  listener.onResponse(gone);
+                },
+                listener::onFailure));
+  }
+
+  private static void fetchByChannel(
+      ChannelResult.Retrieved retrieved,
+      List<FusedHit> missing,
+      Set<HitKey> suspects,
+      ActionListener<Fetched<SearchHit>> listener) {
     Map<Channel, List<HitKey>> byChannel = new LinkedHashMap<>();
     for (FusedHit hit : missing) {
       byChannel.computeIfAbsent(bestChannel(hit), c -> new ArrayList<>()).add(hit.key());
     }
     Map<HitKey, SearchHit> found = new ConcurrentHashMap<>();
+    Set<HitKey> gone = ConcurrentHashMap.newKeySet();
+    gone.addAll(keys(missing));
+    boolean showsSeqNo = retrieved.source().showsSeqNo();
     ActionListener<Void> group =
         new GroupedActionListener<>(
             ActionListener.wrap(
-                ignored -> listener.onResponse(new HashMap<>(found)), listener::onFailure),
-            byChannel.size());
+                ignored ->
+                    listener.onResponse(new Fetched<>(new HashMap<>(found), new HashSet<>(gone))),
+                listener::onFailure),
+            byChannel.size() + (suspects.isEmpty() ? 0 : 1));
     byChannel.forEach(
         (channel, keys) ->
             fetchChannel(
                 retrieved,
                 channel,
                 keys,
-                shards,
                 ActionListener.wrap(
                     response -> {
                       requireWhole(retrieved, channel, response);
-                      collect(response, keys, retrieved.source().showsSeqNo(), found);
+                      for (SearchHit hit : response.getHits()) {
+                        HitKey key = HitKeys.of(hit);
+                        found.put(key, shown(hit, showsSeqNo));
+                        gone.remove(key);
+                      }
                       group.onResponse(null);
                     },
                     group::onFailure)));
-  }
-
-  private static void fetchAtOnce(
-      ChannelResult.Retrieved retrieved,
-      List<FusedHit> missing,
-      int shards,
-      ActionListener<Map<HitKey, SearchHit>> listener) {
-    List<HitKey> keys = missing.stream().map(FusedHit::key).toList();
-    List<Long> seqNos = seqNos(keys);
-    retrieved
-        .searches()
-        .search(
-            retrieved.source().fetch(seqNos, size(seqNos, shards)),
-            ActionListener.wrap(
-                response -> {
-                  requireWhole(retrieved, new Channel.Original(), response);
-                  Map<HitKey, SearchHit> found = new HashMap<>();
-                  collect(response, keys, retrieved.source().showsSeqNo(), found);
-                  listener.onResponse(found);
-                },
-                listener::onFailure));
+    if (!suspects.isEmpty()) {
+      findGone(
+          retrieved,
+          suspects,
+          ActionListener.wrap(
+              others -> {
+                gone.addAll(others);
+                group.onResponse(null);
+              },
+              group::onFailure));
+    }
   }
 
   private static void fetchChannel(
       ChannelResult.Retrieved retrieved,
       Channel channel,
       List<HitKey> keys,
-      int shards,
       ActionListener<SearchResponse> listener) {
     String rewrite =
         channel instanceof Channel.Rewritten rewritten ? rewritten.rewrite().text() : null;
-    List<Long> seqNos = seqNos(keys);
     Optional<Map<String, Object>> source =
-        retrieved.source().fetch(retrieved.rewriting(), rewrite, seqNos, size(seqNos, shards));
+        retrieved.source().fetch(retrieved.rewriting(), rewrite, keys);
     if (source.isEmpty()) {
       listener.onFailure(new IllegalStateException("a window's query cannot be made again"));
     } else {
@@ -164,44 +241,27 @@ public final class HitFetch {
     }
   }
 
-  private static List<Long> seqNos(List<HitKey> keys) {
-    return keys.stream().map(HitKey::seqNo).distinct().toList();
-  }
-
-  private static int size(List<Long> seqNos, int shards) {
-    return (int) Math.min(MAX_HITS, (long) seqNos.size() * Math.max(1, shards));
-  }
-
   /** A hit whose shard gave no answer is not gone, unless that shard had none for the window. */
   private static void requireWhole(
       ChannelResult.Retrieved retrieved, Channel channel, SearchResponse response) {
-    int failedBefore =
+    Set<ShardKey> failedBefore =
         retrieved.windows().stream()
             .filter(window -> window.channel().equals(channel))
-            .mapToInt(Window::failedShards)
+            .map(Window::failedShards)
             .findFirst()
             .orElseThrow();
-    if (response.isTimedOut() || response.getFailedShards() > failedBefore) {
+    if (response.isTimedOut() || !failedBefore.containsAll(HitKeys.failedShards(response))) {
       throw new IllegalStateException("not every shard answered for the page's hits");
     }
   }
 
-  private static void collect(
-      SearchResponse response,
-      List<HitKey> keys,
-      boolean showsSeqNo,
-      Map<HitKey, SearchHit> found) {
-    Set<HitKey> wanted = new HashSet<>(keys);
-    for (SearchHit hit : response.getHits()) {
-      HitKey key = HitKeys.of(hit);
-      if (wanted.contains(key)) {
-        if (!showsSeqNo) {
-          hit.setSeqNo(SequenceNumbers.UNASSIGNED_SEQ_NO);
-          hit.setPrimaryTerm(SequenceNumbers.UNASSIGNED_PRIMARY_TERM);
-        }
-        found.put(key, hit);
-      }
+  /** As the user's search shows it. */
+  private static SearchHit shown(SearchHit hit, boolean showsSeqNo) {
+    if (!showsSeqNo) {
+      hit.setSeqNo(SequenceNumbers.UNASSIGNED_SEQ_NO);
+      hit.setPrimaryTerm(SequenceNumbers.UNASSIGNED_PRIMARY_TERM);
     }
+    return hit;
   }
 
   private static Channel bestChannel(FusedHit hit) {

@@ -118,6 +118,6 @@ final class WindowSearch {
         hits.add(new WindowHit(HitKeys.of(hit), hit.getScore()));
       }
     }
-    return new Window(channel, hits, response.isTimedOut(), response.getFailedShards());
+    return new Window(channel, hits, response.isTimedOut(), HitKeys.failedShards(response));
   }
 }

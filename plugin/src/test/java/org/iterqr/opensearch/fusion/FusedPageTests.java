@@ -10,6 +10,8 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 class FusedPageTests {
+  private static final RewriteCredit NO_ORIGINALS = new RewriteCredit(List.of(), Map.of());
+
   /** A hit is its document's id. */
   private static FusedPage<String> page(int from, int size, long... seqNos) {
     List<FusedHit> fused =
@@ -22,7 +24,7 @@ class FusedPageTests {
                         List.of(new ChannelRank(new Channel.Original(), 1, 1, 0)),
                         Team.NONE))
             .toList();
-    return new FusedPage<>(fused, from, size, hit -> hit);
+    return new FusedPage<>(fused, from, size, hit -> hit, NO_ORIGINALS);
   }
 
   private static HitKey key(long seqNo) {
@@ -85,7 +87,8 @@ class FusedPageTests {
                 new FusedHit(key(2), 1, List.of(), Team.NONE)),
             0,
             2,
-            hit -> null);
+            hit -> null,
+            NO_ORIGINALS);
     page.put(hits(1, 2));
     assertEquals(List.of(), missing(page));
     assertEquals(List.of("doc-1", "doc-2"), shown(page));

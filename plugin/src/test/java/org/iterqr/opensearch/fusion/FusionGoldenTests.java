@@ -34,7 +34,7 @@ class FusionGoldenTests {
     for (Object seqNo : (List<?>) seqNos) {
       hits.add(new WindowHit(new HitKey("dishes", 0, ((Number) seqNo).longValue()), 1));
     }
-    return new Window(channel, hits, false, 0);
+    return Window.whole(channel, hits);
   }
 
   @ParameterizedTest

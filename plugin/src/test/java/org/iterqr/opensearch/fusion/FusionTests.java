@@ -45,7 +45,7 @@ class FusionTests {
         IntStream.range(0, seqNos.length)
             .mapToObj(i -> new WindowHit(key(seqNos[i]), 10 - i))
             .toList();
-    return new Window(channel, hits, false, 0);
+    return Window.whole(channel, hits);
   }
 
   private static List<Long> order(List<FusedHit> fused) {
@@ -103,14 +103,12 @@ class FusionTests {
   @Test
   void sameSequenceNumberOnAnotherShardOrIndexIsAnotherDocument() {
     Window original =
-        new Window(
+        Window.whole(
             ORIGINAL,
             List.of(
                 new WindowHit(new HitKey("a", 0, 1), 3),
                 new WindowHit(new HitKey("a", 1, 1), 2),
-                new WindowHit(new HitKey("b", 0, 1), 1)),
-            false,
-            0);
+                new WindowHit(new HitKey("b", 0, 1), 1)));
     List<FusedHit> fused = Fusion.fuse(List.of(original), WEIGHTS);
     assertEquals(3, fused.size());
     assertTrue(fused.stream().allMatch(hit -> hit.channels().size() == 1));

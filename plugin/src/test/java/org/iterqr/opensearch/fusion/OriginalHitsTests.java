@@ -16,7 +16,7 @@ class OriginalHitsTests {
   }
 
   private static Window window(WindowHit... hits) {
-    return new Window(new Channel.Original(), List.of(hits), false, 0);
+    return Window.whole(new Channel.Original(), List.of(hits));
   }
 
   @Test

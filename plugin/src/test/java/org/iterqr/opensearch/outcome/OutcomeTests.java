@@ -30,6 +30,8 @@ class OutcomeTests {
             "skipped_search_after",
             "skipped_min_score",
             "skipped_scroll",
+            "skipped_pit",
+            "skipped_ccs",
             "skipped_size_zero",
             "skipped_suggest_only",
             "skipped_past_window",

@@ -81,7 +81,7 @@ class PolicyTests {
     List<WindowHit> hits = new ArrayList<>();
     seqNos.forEach(
         seqNo -> hits.add(new WindowHit(new HitKey("dishes", 0, ((Number) seqNo).longValue()), 1)));
-    return new Window(channel, hits, false, 0);
+    return Window.whole(channel, hits);
   }
 
   @ParameterizedTest
@@ -114,8 +114,7 @@ class PolicyTests {
     for (Object score : (List<?>) vector.get("scores")) {
       hits.add(new WindowHit(new HitKey("dishes", 0, hits.size()), ((Number) score).floatValue()));
     }
-    OriginalFeatures features =
-        OriginalFeatures.of(new Window(new Channel.Original(), hits, false, 0));
+    OriginalFeatures features = OriginalFeatures.of(Window.whole(new Channel.Original(), hits));
     assertEquals(vector.get("hits"), features.hits());
     assertEquals(number(vector, "flatness"), features.flatness(), 1e-12);
     assertEquals(number(vector, "strength"), features.strength(), 1e-12);

@@ -7,12 +7,15 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import org.iterqr.opensearch.outcome.Outcome;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.opensearch.action.search.SearchRequest;
 import org.opensearch.common.unit.TimeValue;
 import org.opensearch.index.query.QueryBuilders;
 import org.opensearch.index.query.functionscore.ScoreFunctionBuilders;
 import org.opensearch.script.Script;
 import org.opensearch.search.aggregations.AggregationBuilders;
+import org.opensearch.search.builder.PointInTimeBuilder;
 import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.search.collapse.CollapseBuilder;
 import org.opensearch.search.sort.ScoreSortBuilder;
@@ -106,6 +109,55 @@ class EligibilityTests {
   void skipsScroll() {
     SearchRequest request = new SearchRequest("dishes").scroll(TimeValue.timeValueMinutes(1));
     assertEquals(Optional.of(Outcome.SKIPPED_SCROLL), Eligibility.skipReason(request, WINDOW));
+  }
+
+  @Test
+  void skipsPointsInTimeButExpandsThem() throws IOException {
+    assertReason(
+        Outcome.SKIPPED_PIT, source -> source.pointInTimeBuilder(new PointInTimeBuilder("pit")));
+    assertExpandReason(
+        null,
+        source ->
+            source
+                .pointInTimeBuilder(new PointInTimeBuilder("pit"))
+                .sort("price")
+                .searchAfter(new Object[] {3}));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "europe:dishes",
+        "*:dishes",
+        "eu*:dishes-*",
+        "-europe:dishes",
+        "europe:<dishes-{now/d}>",
+        "dishes,europe:dishes",
+      })
+  void skipsIndicesOfOtherClusters(String indices) throws IOException {
+    SearchRequest request = searchOf(indices);
+    assertEquals(Optional.of(Outcome.SKIPPED_CCS), Eligibility.skipReason(request, WINDOW));
+    assertEquals(Optional.of(Outcome.SKIPPED_CCS), Eligibility.expandSkipReason(request));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "dishes",
+        "*,-dishes-*",
+        "<dishes-{now/d}>",
+        "<dishes-{now/d{yyyy.MM.dd|+01:00}}>",
+        "*,-<dishes-{now/d{yyyy.MM.dd|+01:00}}>",
+      })
+  void servesIndicesOfThisCluster(String indices) throws IOException {
+    SearchRequest request = searchOf(indices);
+    assertEquals(Optional.empty(), Eligibility.skipReason(request, WINDOW));
+    assertEquals(Optional.empty(), Eligibility.expandSkipReason(request));
+  }
+
+  private static SearchRequest searchOf(String indices) {
+    return new SearchRequest(indices.split(","))
+        .source(new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soup")));
   }
 
   @Test

@@ -9,6 +9,8 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.iterqr.opensearch.IterqrPlugin;
+import org.iterqr.opensearch.fusion.HitKey;
 import org.junit.jupiter.api.Test;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.common.xcontent.LoggingDeprecationHandler;
@@ -19,7 +21,12 @@ import org.opensearch.search.builder.SearchSourceBuilder;
 
 class SearchSourceTests {
   private static final NamedXContentRegistry REGISTRY =
-      new NamedXContentRegistry(new SearchModule(Settings.EMPTY, List.of()).getNamedXContents());
+      new NamedXContentRegistry(
+          new SearchModule(Settings.EMPTY, List.of(new IterqrPlugin(Settings.EMPTY)))
+              .getNamedXContents());
+
+  private static final List<HitKey> HITS =
+      List.of(new HitKey("dishes", 0, 7), new HitKey("dishes", 0, 9), new HitKey("dishes", 1, 7));
 
   private static final String FULL =
       "{'from':5,'size':10,'query':{'bool':{'must':[{'match':{'title':'old'}}],"
@@ -78,7 +85,7 @@ class SearchSourceTests {
   @Test
   void aFetchShowsHitsAsTheUserWantsThem() throws IOException {
     SearchSource source = source(FULL);
-    Map<String, Object> fetch = source.fetch(text(source), "new", List.of(7L, 9L), 4).orElseThrow();
+    Map<String, Object> fetch = source.fetch(text(source), "new", HITS).orElseThrow();
     for (String kept : List.of("_source", "fields", "highlight", "explain", "version")) {
       assertTrue(fetch.containsKey(kept), kept);
     }
@@ -86,8 +93,10 @@ class SearchSourceTests {
         List.of("from", "aggregations", "suggest", "rescore", "terminate_after", "profile")) {
       assertNull(fetch.get(dropped), dropped);
     }
-    assertEquals(4, fetch.get("size"));
-    assertTrue(fetch.get("query").toString().contains("_seq_no=[7, 9]"));
+    assertEquals(3, fetch.get("size"), "no shard brings along another's hits");
+    assertTrue(
+        fetch.get("query").toString().contains("iterqr_hits={dishes={0=[7, 9], 1=[7]}}"),
+        fetch.toString());
   }
 
   @Test
@@ -100,8 +109,8 @@ class SearchSourceTests {
     assertTrue(window.query().toString().contains("OR *:*"));
     assertEquals(1, window.rescores().size());
     SearchSourceBuilder fetch =
-        SearchSource.build(source.fetch(text, null, List.of(1L), 2).orElseThrow(), REGISTRY);
-    assertEquals(2, fetch.size());
+        SearchSource.build(source.fetch(text, null, HITS).orElseThrow(), REGISTRY);
+    assertEquals(3, fetch.size());
     assertTrue(fetch.seqNoAndPrimaryTerm());
   }
 
@@ -122,10 +131,12 @@ class SearchSourceTests {
     SearchSource plain =
         source("{" + query + ",'_source':['title'],'post_filter':{'match_all':{}}}");
     assertFalse(plain.hitsShowQuery());
-    Map<String, Object> fetch = plain.fetch(List.of(7L), 2);
-    assertEquals(
-        Map.of("bool", Map.of("filter", List.of(Map.of("terms", Map.of("_seq_no", List.of(7L)))))),
-        fetch.get("query"));
+    Map<String, Object> fetch = plain.fetch(List.of(HITS.getFirst()), List.of());
+    Map<String, Object> hit =
+        Map.of("iterqr_hits", Map.of("dishes", Map.of("0", List.of(HITS.getFirst().seqNo()))));
+    assertEquals(Map.of("bool", Map.of("filter", List.of(hit))), fetch.get("query"));
+    assertEquals(1, fetch.get("size"));
+    assertEquals(false, fetch.get("track_total_hits"));
     assertTrue(fetch.containsKey("_source"));
     assertTrue(fetch.containsKey("post_filter"));
     assertTrue(source("{" + query + ",'highlight':{'fields':{'title':{}}}}").hitsShowQuery());
@@ -135,6 +146,29 @@ class SearchSourceTests {
     assertTrue(
         source("{'query':{'nested':{'path':'p','query':{'match':{'p.t':'old'}},'inner_hits':{}}}}")
             .hitsShowQuery());
+  }
+
+  @Test
+  void whatIsOnlyCountedIsFoundAfterWhatIsFetched() throws IOException {
+    SearchSource source =
+        source("{'query':{'match':{'title':'old'}},'indices_boost':[{'dishes':0.0}]}");
+    for (Map<String, Object> fetch :
+        List.of(
+            source.fetch(HITS.subList(0, 1), HITS.subList(1, 3)),
+            source.identify(HITS.subList(0, 1), HITS.subList(1, 3)))) {
+      assertEquals(
+          Map.of(
+              "bool",
+              Map.of(
+                  "filter",
+                  List.of(HitsQueryBuilder.json(HITS)),
+                  "should",
+                  List.of(HitsQueryBuilder.json(HITS.subList(0, 1))))),
+          fetch.get("query"));
+      assertEquals(1, fetch.get("size"));
+      assertEquals(true, fetch.get("track_total_hits"));
+      assertFalse(fetch.containsKey("indices_boost"), "scores alone decide");
+    }
   }
 
   @Test

@@ -355,6 +355,6 @@ class ExtTests {
         LongStream.of(seqNos)
             .mapToObj(seqNo -> new WindowHit(new HitKey("dishes", 0, seqNo), 1))
             .toList();
-    return new Window(channel, hits, false, 0);
+    return Window.whole(channel, hits);
   }
 }

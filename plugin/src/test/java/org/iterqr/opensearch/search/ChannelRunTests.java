@@ -22,10 +22,13 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.opensearch.action.search.SearchRequest;
+import org.opensearch.action.search.SearchTask;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.common.util.concurrent.OpenSearchExecutors;
 import org.opensearch.core.action.ActionListener;
 import org.opensearch.core.xcontent.NamedXContentRegistry;
+import org.opensearch.index.query.QueryBuilders;
+import org.opensearch.search.builder.SearchSourceBuilder;
 import org.opensearch.threadpool.ThreadPool;
 
 class ChannelRunTests {
@@ -97,7 +100,7 @@ class ChannelRunTests {
   void rewritesForTheQueryItselfAreNotSearchedFor() throws Exception {
     for (Mode mode : List.of(Mode.EXPAND, Mode.SHADOW_EXPAND)) {
       ChannelRun run = ChannelRun.open(services, Budget.start(LONG_MS), planIn(mode));
-      run.searchStarted(new SearchRequest("dishes"), 1);
+      run.searchStarted(new SearchRequest("dishes"), StartedRuns.task());
       run.searchEnded();
       run.rewritesArrived(REWRITES);
       assertEquals(new ChannelResult.Rewritten(REWRITES), resultOf(run).get(10, TimeUnit.SECONDS));
@@ -156,7 +159,7 @@ class ChannelRunTests {
             public int size() {
               // The run looks into its reply between taking it and ending.
               if (started.compareAndSet(false, true)) {
-                run.searchStarted(new SearchRequest(), 1);
+                run.searchStarted(new SearchRequest(), StartedRuns.task());
               }
               return 0;
             }
@@ -167,6 +170,30 @@ class ChannelRunTests {
     } finally {
       ThreadPool.terminate(direct, 10, TimeUnit.SECONDS);
     }
+  }
+
+  @Test
+  void aSearchThatFailedNeedsNoWindows() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    StartedRuns.start(run, new SearchRequest());
+    run.searchFailed();
+    assertOutcome(Outcome.WINDOWS_FAILED, run);
+    run.rewritesArrived(REWRITES);
+    assertOutcome(Outcome.WINDOWS_FAILED, run);
+  }
+
+  @Test
+  void aSearchThatWasCancelledNeedsNoWindows() throws Exception {
+    ChannelRun run = open(LONG_MS);
+    SearchTask task = StartedRuns.task();
+    // Served, and there is no client to search with: to look for windows would be an error.
+    run.searchStarted(
+        new SearchRequest("dishes")
+            .source(new SearchSourceBuilder().query(QueryBuilders.matchQuery("title", "soop"))),
+        task);
+    task.cancel("the client has hung up");
+    run.rewritesArrived(REWRITES);
+    assertOutcome(Outcome.WINDOWS_FAILED, run);
   }
 
   @Test
