@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 from operator import or_
+
+import numpy as np
+import numpy.typing as npt
 
 from iterqr_benchmarks.catalog import Dish, load_ingredients
 from iterqr_benchmarks.queries import Predicate
@@ -25,6 +28,8 @@ class Shelf:
         self.all = (1 << len(self.dishes)) - 1
         self._having = _index(self.dishes)
         self._titles = [dish.title.lower() for dish in self.dishes]
+        self._orders = np.array([dish.orders for dish in self.dishes], dtype=np.float64)
+        self._prices = np.array([dish.price for dish in self.dishes], dtype=np.float64)
 
     @cached_property
     def by_id(self) -> dict[str, Dish]:
@@ -37,8 +42,15 @@ class Shelf:
 
     def select(self, mask: int) -> list[Dish]:
         """Returns the dishes whose bits are set, in order."""
-        bits = bin(mask)[:1:-1]
-        return [dish for dish, bit in zip(self.dishes, bits, strict=False) if bit == "1"]
+        return [self.dishes[i] for i in np.flatnonzero(self._bits(mask))]
+
+    def mean_orders(self, mask: int) -> float:
+        """Past orders of a dish, in the mean of those whose bits are set; 0 if none is."""
+        return float(self._orders @ self._bits(mask)) / max(1, mask.bit_count())
+
+    def prices(self, mask: int) -> list[float]:
+        """Prices of the dishes whose bits are set, in ascending order."""
+        return sorted(self._prices[self._bits(mask).astype(bool)].tolist())
 
     def mask(self, predicate: Predicate) -> int:
         """Returns a number with a bit for each dish that satisfies every condition; bit 0 is the first dish."""
@@ -68,10 +80,9 @@ class Shelf:
             found &= ~self._any(field, words)
         if predicate.title_any:
             parts = [part.lower() for part in predicate.title_any]
-            found &= self._where(lambda i: any(part in self._titles[i] for part in parts))
+            found &= _packed(np.array([any(part in title for part in parts) for title in self._titles]))
         if predicate.price_max is not None:
-            most = predicate.price_max
-            found &= self._where(lambda i: self.dishes[i].price <= most)
+            found &= _packed(self._prices <= predicate.price_max)
         if predicate.any_of:
             found &= reduce(or_, map(self.mask, predicate.any_of))
         return found
@@ -79,8 +90,11 @@ class Shelf:
     def _any(self, field: str, words: Iterable[str]) -> int:
         return reduce(or_, (self._having.get((field, word), 0) for word in words), 0)
 
-    def _where(self, holds: Callable[[int], bool]) -> int:
-        return _number((i for i in range(len(self.dishes)) if holds(i)), len(self.dishes))
+    def _bits(self, mask: int) -> npt.NDArray[np.uint8]:
+        """One number a dish, 1 where its bit is set."""
+        size = len(self.dishes)
+        packed = np.frombuffer(mask.to_bytes(size // 8 + 1, "little"), dtype=np.uint8)
+        return np.unpackbits(packed, bitorder="little")[:size]
 
 
 def _index(dishes: Sequence[Dish]) -> dict[_Attribute, int]:
@@ -98,12 +112,14 @@ def _index(dishes: Sequence[Dish]) -> dict[_Attribute, int]:
         }
         for attribute in attributes:
             positions[attribute].append(i)
-    return {attribute: _number(found, len(dishes)) for attribute, found in positions.items()}
+    numbers: dict[_Attribute, int] = {}
+    for attribute, found in positions.items():
+        held = np.zeros(len(dishes), dtype=bool)
+        held[found] = True
+        numbers[attribute] = _packed(held)
+    return numbers
 
 
-def _number(positions: Iterable[int], size: int) -> int:
-    """The number whose bits at these positions are set."""
-    digits = bytearray(size // 8 + 1)
-    for i in positions:
-        digits[i >> 3] |= 1 << (i & 7)
-    return int.from_bytes(digits, "little")
+def _packed(holds: npt.NDArray[np.bool_]) -> int:
+    """The number whose bits are set where the condition holds."""
+    return int.from_bytes(np.packbits(holds, bitorder="little").tobytes(), "little")
