@@ -1,9 +1,9 @@
 """What a user does with a page of results.
 
 Whether a result is looked at depends on its position alone, whether it attracts on what it is: the examination
-hypothesis (Craswell, Zoeter, Taylor, Ramsey: An experimental comparison of click position-bias models, WSDM 2008). Until
-the first click, position k is examined with probability k^-eta (the position-based model, PBM); after a click at j with
-(k - j)^-eta, as in the user browsing model, where it depends on the distance to the last click (UBM; Dupret,
+hypothesis (Craswell, Zoeter, Taylor, Ramsey: An experimental comparison of click position-bias models, WSDM 2008).
+Until the first click, position k is examined with probability k^-eta (the position-based model, PBM); after a click at
+j with (k - j)^-eta, as in the user browsing model, where it depends on the distance to the last click (UBM; Dupret,
 Piwowarski, SIGIR 2008). Chuklin, Markov, de Rijke: Click Models for Web Search (2015) describes both. A noise click
 needs examination only.
 
@@ -93,7 +93,7 @@ def attraction(model: ClickModel, user: User, dish: Dish, *, satisfies: bool, po
         user: Whose thrift weighs prices.
         dish: Cheaper, better rated and favourite ones attract more.
         satisfies: The user's need.
-        popularity: 0 to 1: how often others of the region bought it lately.
+        popularity: 0 to 1: how often others bought it in this run, beside what was bought most.
     """
     start = model.attraction_satisfying if satisfies else model.attraction_other
     price = 1 - 0.3 * user.thrift * min(1.0, max(0.0, dish.price / 30))
