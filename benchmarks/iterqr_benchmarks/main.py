@@ -21,6 +21,8 @@ from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
+from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
+from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.queries.load import QuerySetName, load_queries
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
@@ -61,6 +63,10 @@ examples:
   iterqr-bench rpc --endpoint 127.0.0.1:50051 --load 0.8 --duration-s 600
   iterqr-bench search                     what rewriting adds to a search, one client and many
   iterqr-bench soak --minutes 5           whether anything grows under mixed load
+  iterqr-bench sim                        a simulated marketplace: 1,000 users, 10,000 needs, a week
+  iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
+  iterqr-bench sim --arm control          the same users and needs without rewrites, for paired replay
+  iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -194,6 +200,11 @@ def _soak(options: argparse.Namespace, console: Console) -> int:
     finally:
         server.stop()
     return 0 if report.passed else 1
+
+
+def _sim(options: argparse.Namespace, console: Console) -> int:
+    run_sim(sim_options(options, _stack(options)), console)
+    return 0
 
 
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
@@ -347,6 +358,7 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=_seconds, default=30.0, metavar="M", help="(default 30)")
     soak.add_argument("--searchers", type=_positive, default=4, metavar="N", help="at the same time (default 4)")
     soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
+    add_sim_flags(add("sim", _sim, "simulate a marketplace: users search, click, order; goes on if stopped", stack))
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
