@@ -115,7 +115,7 @@ def test_impressions_events_and_ledger_agree(market_node: str, tmp_path: Path) -
 def test_arms_go_through_pipelines_of_their_own(market_node: str, tmp_path: Path) -> None:
     told = {}
     for arm in ("control", "treatment"):
-        traffic = TrafficSettings(users=10, searches=25, days=1, seed=2, arm=arm)  # type: ignore[arg-type]
+        traffic = TrafficSettings(users=10, searches=25, days=1, seed=2, arm=arm)
         told[arm] = run_against(market_node, SMALL_WORLD, traffic, tmp_path / arm)
         assert_logs_are_the_ledger(market_node, tmp_path / arm)
         applications = {row["application"] for row in logged(market_node, EVENTS_INDEX)}
@@ -162,7 +162,8 @@ def searched(folder: Path) -> int:
     """Searches so far: of the finished segments, and of the journal of the one under way."""
     journal = folder / "journal.jsonl"
     under_way = journal.read_text().count('"page"') if journal.exists() else 0
-    return Ledger(folder).read("searches").num_rows + under_way
+    done: int = Ledger(folder).read("searches").num_rows
+    return done + under_way
 
 
 def wait_until_searched(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
