@@ -24,6 +24,7 @@ from iterqr_benchmarks.stack.world import FilledWorld
 
 CONTROL_PIPELINE = "iterqr-control"
 EXPERIMENT = "marketplace"
+HISTORY_INDEX = f"{HINTS_INDEX}-history"
 _EXPERIMENT = "plugins.iterqr.experiment."
 _ALWAYS = {
     "plugins.iterqr.impressions.enabled": True,
@@ -50,13 +51,14 @@ def fill_node(
         ((dish.dish_id, dish.document()) for dish in world_dishes(world)),
         lambda count: on_detail(f"{count:,} of {world.dishes:,} dishes"),
     )
-    create_index(client, HINTS_INDEX, hints_mapping())
+    create_index(client, HISTORY_INDEX, hints_mapping())
     hints = index_documents(
         client,
-        HINTS_INDEX,
+        HISTORY_INDEX,
         ((f"{number:07d}", hint.document()) for number, hint in enumerate(_history(world, on_detail))),
         lambda count: on_detail(f"{count:,} hint documents"),
     )
+    client.indices.put_alias(index=HISTORY_INDEX, name=HINTS_INDEX)  # hints that are learned take its place
     create_pipeline(client, channel)
     control = {
         "request_processors": [{"query_rewrite": {"mode": "off"}}],

@@ -35,7 +35,7 @@ class OpenSearchNode:
         self._client = client
         self._pipeline = pipeline
         self._application = application
-        self._takes_event_time = takes_event_time(client, pipeline)
+        self._takes_event_time = takes_event_time(client)
 
     def search(self, request: SearchRequest) -> Page:
         """See `MarketNode`."""
@@ -125,12 +125,15 @@ def with_event_time(body: Mapping[str, Any], moment: datetime) -> dict[str, Any]
     return {**body, "ext": {**ext, "iterqr": {**ext["iterqr"], "event_time": iso(moment)}}}
 
 
-def takes_event_time(client: OpenSearch, pipeline: str) -> bool:
-    """Tells whether the node takes times of searches; others refuse them, and log the time of their own clock."""
-    section = {"event_time": "2026-01-01T00:00:00Z", "mode": "off"}
+def takes_event_time(client: OpenSearch) -> bool:
+    """Tells whether the node takes times of searches; others refuse them, and log the time of their own clock.
+
+    Asks by a search that goes through no pipeline, so that it leaves no impression.
+    """
+    section = {"event_time": "2026-01-01T00:00:00Z"}
     body = {"size": 0, "query": {"match_none": {}}, "ext": {"iterqr": section}}
     try:
-        client.search(index=DISHES_INDEX, body=body, params={"search_pipeline": pipeline})
+        client.search(index=DISHES_INDEX, body=body, params={"search_pipeline": "_none"})
     except RequestError:
         return False
     return True

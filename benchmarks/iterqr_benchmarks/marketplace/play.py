@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from iterqr_benchmarks.catalog import Dish
+from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.marketplace.clicks import Click, ClickModel, Moment, Visit, visit
 from iterqr_benchmarks.marketplace.draws import Draws
 from iterqr_benchmarks.marketplace.events import Action, UserEvent, event_id
@@ -70,7 +71,8 @@ class Stage:
 def play(stage: Stage, session: Session, market: RegionMarket, played: Played) -> Generator[SearchRequest, Page, None]:
     """Yields the session's searches in order and takes the page of each; what happens is added to `played`."""
     now = session.start
-    client_id, hides_client = identity(stage, session)
+    client_id = client_of(stage.settings, session)
+    told_client_id = "" if hides_client(stage.settings, stage.draws, session) else client_id
     session_id = str(uuid.uuid5(NAMESPACE, f"{stage.run}/session/{session.number}"))
     for step in range(session.steps):
         need = need_of(stage.draws, session, step, market)
@@ -81,7 +83,7 @@ def play(stage: Stage, session: Session, market: RegionMarket, played: Played) -
         while True:
             request = SearchRequest(
                 query_id=str(uuid.uuid5(NAMESPACE, f"{stage.run}/query/{session.number}/{step}/{attempt}")),
-                client_id="" if hides_client else client_id,
+                client_id=told_client_id,
                 text=wording.phrase.text,
                 region=market.name,
                 time=now,
@@ -104,12 +106,17 @@ def play(stage: Stage, session: Session, market: RegionMarket, played: Played) -
         now += timedelta(seconds=pause_s)
 
 
-def identity(stage: Stage, session: Session) -> tuple[str, bool]:
-    """Returns the client id of a session, a bot's being its own, and whether it keeps it to itself."""
+def client_of(settings: TrafficSettings, session: Session) -> str:
+    """Returns the client id of a session: the user's, or a bot's own."""
     if session.bot:
-        return uuid.uuid5(NAMESPACE, f"{stage.settings.seed}/bot/{session.number}").hex, False
-    share = stage.settings.adversity.missing_client_ids
-    return session.user.client_id, stage.draws.uniform("session", session.number, "hides client") < share
+        return uuid.uuid5(NAMESPACE, f"{settings.seed}/bot/{session.number}").hex
+    return session.user.client_id
+
+
+def hides_client(settings: TrafficSettings, draws: Draws, session: Session) -> bool:
+    """Tells whether a session keeps its client id to itself; bots have no reason to."""
+    share = settings.adversity.missing_client_ids
+    return not session.bot and draws.uniform("session", session.number, "hides client") < share
 
 
 def _look(
@@ -135,8 +142,16 @@ def _blind_click(dishes: list[Dish], i: int, satisfying: frozenset[str]) -> Clic
 
 
 def _dishes(market: RegionMarket, page: Page) -> list[Dish]:
-    """The dishes of a page. The search is filtered by region, so that the region has them all."""
-    return [market.shelf.by_id[object_id] for object_id in page.object_ids]
+    """The dishes of a page. The search is filtered by region, so that the region has them all.
+
+    Raises:
+        MarketplaceError: It does not: the node has another world.
+    """
+    found = [market.dish(object_id) for object_id in page.object_ids]
+    if None in found:
+        strange = page.object_ids[found.index(None)]
+        raise MarketplaceError(f"the node shows {strange!r}, which {market.name} does not sell: it has another world")
+    return [dish for dish in found if dish is not None]
 
 
 def _act(stage: Stage, record: SearchRecord, market: RegionMarket, played: Played) -> datetime:

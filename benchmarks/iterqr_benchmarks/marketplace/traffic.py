@@ -28,7 +28,7 @@ from iterqr_benchmarks.marketplace.journal import Journal
 from iterqr_benchmarks.marketplace.ledger import Ledger, SegmentContents
 from iterqr_benchmarks.marketplace.market import Market
 from iterqr_benchmarks.marketplace.plan import Session, hour_of, plan_sessions
-from iterqr_benchmarks.marketplace.play import Played, Stage, identity, play
+from iterqr_benchmarks.marketplace.play import Played, Stage, hides_client, play
 from iterqr_benchmarks.marketplace.run_state import RunState, read_state, run_name, write_state
 from iterqr_benchmarks.marketplace.settings import TrafficSettings
 from iterqr_benchmarks.marketplace.summary import TrafficSummary, summarize
@@ -170,16 +170,14 @@ class _Run:
         self._on_progress(Progress(self._needs, self._searches, request.time))
 
     def _arriving(self, sessions: Sequence[Session], played: Iterable[Played]) -> Iterable[Delivery]:
-        stage = Stage(self._name, self._settings, self._model, self._draws, lambda _dish_id: 0.0)
         for session, part in zip(sessions, played, strict=True):
-            _, hides_client = identity(stage, session)
             for event in part.events:
                 yield from deliveries(
                     event,
                     self._settings.adversity,
                     self._draws,
                     clock_skew_s=0.0 if session.bot else session.user.clock_skew_s,
-                    hides_client=hides_client,
+                    hides_client=hides_client(self._settings, self._draws, session),
                 )
 
     def _split(

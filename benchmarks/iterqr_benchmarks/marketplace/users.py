@@ -13,7 +13,7 @@ from iterqr_benchmarks.marketplace.needs import Need
 NAMESPACE = uuid.UUID("5f0b6a52-8d1e-4e0c-9a55-6a6d0d5a7c11")
 _DIET_SHARES = (("vegan", 0.04), ("vegetarian", 0.08), ("gluten-free", 0.04), ("dairy-free", 0.04), ("keto", 0.03))
 _REGION_EXPONENT = 1.2  # of Zipf's law, over the regions' populations
-_ACTIVITY_SHAPE = 1.3  # of Pareto's law: a fifth of the users make most of the searches
+_ACTIVITY_SHAPE = 1.3  # of Pareto's law: a fifth of the users make about half of the searches
 _MAX_ACTIVITY = 60.0
 _FAVOURITES = 4
 _LIKED, _OTHER, _AGAINST_DIET = 1.0, 0.45, 0.1

@@ -110,6 +110,7 @@ def test_impressions_events_and_ledger_agree(market_node: str, tmp_path: Path) -
     assert summary.clicks > 0
     assert summary.sources
     assert_logs_are_the_ledger(market_node, tmp_path)
+    assert {each.get("application") for each in logged(market_node, IMPRESSIONS)} == {"marketplace"}
 
 
 def test_arms_go_through_pipelines_of_their_own(market_node: str, tmp_path: Path) -> None:

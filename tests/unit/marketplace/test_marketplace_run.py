@@ -10,11 +10,12 @@ import pytest
 from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.marketplace import traffic
 from iterqr_benchmarks.marketplace.ledger import SCHEMAS, TABLES, Ledger
+from iterqr_benchmarks.marketplace.market import Market
 from iterqr_benchmarks.marketplace.run_state import RunState, write_state
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.summary import TrafficSummary
 from iterqr_benchmarks.marketplace.traffic import run_traffic
-from support.scripted_market import ScriptedNode, small_market
+from support.scripted_market import SMALL_WORLD, ScriptedNode, small_market
 
 TRAFFIC = TrafficSettings(users=30, searches=150, days=1, seed=3, threads=1)
 ROUGH = replace(
@@ -191,6 +192,12 @@ def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
     searched = len(node.searched)
     assert run(tmp_path, TRAFFIC, node) == first
     assert len(node.searched) == searched
+
+
+def test_a_node_with_another_world_is_noticed(tmp_path: Path) -> None:
+    other = Market(replace(SMALL_WORLD, seed=99))
+    with pytest.raises(MarketplaceError, match="it has another world"):
+        run_traffic(ScriptedNode(small_market()), other, TRAFFIC, tmp_path)
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
