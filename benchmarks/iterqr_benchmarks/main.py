@@ -38,6 +38,8 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
+# Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
+_SIM_BUDGET_MS = 10_000
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
@@ -358,7 +360,8 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--minutes", type=_seconds, default=30.0, metavar="M", help="(default 30)")
     soak.add_argument("--searchers", type=_positive, default=4, metavar="N", help="at the same time (default 4)")
     soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
-    add_sim_flags(add("sim", _sim, "simulate a marketplace: users search, click, order; goes on if stopped", stack))
+    sim_stack = _stack_flags(_SIM_BUDGET_MS)
+    add_sim_flags(add("sim", _sim, "simulate a marketplace: users search, click, order; goes on if stopped", sim_stack))
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser

@@ -33,15 +33,12 @@ _ALWAYS = {
 }
 
 
-def fill_node(
-    client: OpenSearch, world: WorldSettings, channel: ChannelSettings, on_detail: Callable[[str], None]
-) -> FilledWorld:
-    """Puts a world into a node that has none: dishes, hints, pipelines of both arms, UBI's indices.
+def fill_node(client: OpenSearch, world: WorldSettings, on_detail: Callable[[str], None]) -> FilledWorld:
+    """Puts a world into a node that has none: its dishes, and what its past users clicked as hints.
 
     Args:
         client: Of the node.
         world: Made region by region, whatever its size.
-        channel: Of the treatment's pipeline.
         on_detail: Called with news.
     """
     create_index(client, DISHES_INDEX, dishes_mapping())
@@ -59,6 +56,16 @@ def fill_node(
         lambda count: on_detail(f"{count:,} hint documents"),
     )
     client.indices.put_alias(index=HISTORY_INDEX, name=HINTS_INDEX)  # hints that are learned take its place
+    return FilledWorld(dishes=dishes, hints=hints)
+
+
+def open_arms(client: OpenSearch, channel: ChannelSettings) -> None:
+    """Creates or replaces the pipelines of both arms, and makes UBI's indices where they are not there.
+
+    Args:
+        client: Of a node.
+        channel: Of the treatment's pipeline; the control's rewrites nothing, and is logged all the same.
+    """
     create_pipeline(client, channel)
     control = {
         "request_processors": [{"query_rewrite": {"mode": "off"}}],
@@ -66,7 +73,6 @@ def fill_node(
     }
     client.transport.perform_request("PUT", f"/_search/pipeline/{CONTROL_PIPELINE}", body=control)
     client.transport.perform_request("POST", "/_plugins/_iterqr/ubi/initialize")
-    return FilledWorld(dishes=dishes, hints=hints)
 
 
 def run_against(
@@ -76,13 +82,13 @@ def run_against(
     folder: Path,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
 ) -> TrafficSummary:
-    """Runs traffic against a node that `fill_node` has filled, from where an earlier start was stopped.
+    """Runs traffic against a node with a world and open arms, from where an earlier start was stopped.
 
     Sets the node's experiment to what the arm needs.
 
     Args:
-        url: Of the node.
-        world: What the node was filled with.
+        url: Of the node, after `fill_node` and `open_arms`.
+        world: What it was filled with.
         traffic: Who searches how much.
         folder: For ledger and state.
         on_progress: Called after each search.

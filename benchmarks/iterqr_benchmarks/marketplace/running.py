@@ -17,7 +17,7 @@ from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin, ensure_layo
 from opensearchpy import OpenSearch
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.live import fill_node
+from iterqr_benchmarks.marketplace.live import fill_node, open_arms
 from iterqr_benchmarks.marketplace.settings import WorldSettings
 from iterqr_benchmarks.progress import Steps, step
 from iterqr_benchmarks.report.json_file import write_whole
@@ -84,7 +84,7 @@ def settings_address(settings: StackSettings) -> str:
 
 def _start_node(folder: StackFolder, world: WorldSettings, settings: StackSettings, address: str, steps: Steps) -> str:
     """Starts the node, with the world that it has or a fresh one; returns its address."""
-    name = hashlib.sha256(json.dumps([asdict(world), asdict(settings.channel)]).encode()).hexdigest()
+    name = hashlib.sha256(json.dumps(asdict(world)).encode()).hexdigest()
     complete = folder.path / "world"  # written when the node has all of it
     had = complete.read_text().strip() if complete.is_file() and (folder.node / "version").is_file() else ""
     if had and had != name:
@@ -103,10 +103,11 @@ def _start_node(folder: StackFolder, world: WorldSettings, settings: StackSettin
         if url is None:
             raise MarketplaceError(f"the node ended after it had started; see {node.log}")
         work.result = f"OpenSearch {version} answers at {url}"
-    if had:
-        return url
-    with step(steps, "world") as work, OpenSearch(url, timeout=120) as client:
-        filled = fill_node(client, world, settings.channel, work.detail)
-        write_whole(complete, name + "\n")
-        work.result = f"{filled.dishes:,} dishes, {filled.hints:,} hint documents"
+    with OpenSearch(url, timeout=120) as client:
+        if not had:
+            with step(steps, "world") as work:
+                filled = fill_node(client, world, work.detail)
+                write_whole(complete, name + "\n")
+                work.result = f"{filled.dishes:,} dishes, {filled.hints:,} hint documents"
+        open_arms(client, settings.channel)
     return url

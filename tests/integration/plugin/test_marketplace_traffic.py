@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from iterqr_benchmarks.marketplace.ledger import Ledger, Table
-from iterqr_benchmarks.marketplace.live import fill_node, run_against
+from iterqr_benchmarks.marketplace.live import fill_node, open_arms, run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, IMPRESSIONS
 from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
@@ -48,8 +48,9 @@ def market_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with running_server(script=lambda prompt: answer(last_query(prompt), ("chicken rice", "tofu soup"))) as server:
             with OpenSearch(url, timeout=60) as client:
                 set_endpoint(client, server.address)
-                filled = fill_node(client, SMALL_WORLD, ChannelSettings(), lambda _text: None)
+                filled = fill_node(client, SMALL_WORLD, lambda _text: None)
                 assert filled.dishes == SMALL_WORLD.dishes
+                open_arms(client, ChannelSettings())
             yield url
     finally:
         instance.delete()

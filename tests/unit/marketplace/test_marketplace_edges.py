@@ -20,7 +20,7 @@ from iterqr_benchmarks.marketplace.run_state import run_name
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.traffic import Progress, run_traffic
 from iterqr_benchmarks.marketplace.transport import Page, SearchRequest
-from iterqr_benchmarks.stack.settings import StackSettings
+from iterqr_benchmarks.stack.settings import ChannelSettings, StackSettings
 from rich.console import Console
 from support.scripted_market import SMALL_WORLD, ScriptedNode, small_market
 
@@ -158,7 +158,7 @@ def sims(monkeypatch: pytest.MonkeyPatch, flags: Sequence[str]) -> SimOptions:
 
 def test_flags_reach_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sims(monkeypatch, ["--folder", "x"]) == SimOptions(
-        Path("x/sim"), WorldSettings(), TrafficSettings(), StackSettings()
+        Path("x/sim"), WorldSettings(), TrafficSettings(), StackSettings(channel=ChannelSettings(budget_ms=10_000))
     )
     flags = ["--users", "7", "--searches", "9", "--arm", "control", "--bots", "0.1", "--merchants", "50", "--seed", "4"]
     options = sims(monkeypatch, [*flags, "--dishes", "600", "--fresh"])
