@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.marketplace.live import run_against
-from iterqr_benchmarks.marketplace.running import running_market
-from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
+from iterqr_benchmarks.marketplace.running import running_market, world_is_there
+from iterqr_benchmarks.marketplace.settings import ARMS, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.summary import TrafficSummary
 from iterqr_benchmarks.marketplace.traffic import Progress as TrafficProgress
 from iterqr_benchmarks.progress import StepDisplay
@@ -52,6 +53,7 @@ def run_sim(options: SimOptions, console: Console) -> TrafficSummary:
     with exclusive(folder), ExitStack() as running:
         if options.fresh:
             delete_run(options.folder)
+        check_node_is_there(options.folder)
         with StepDisplay(console) as steps:
             market = running.enter_context(running_market(folder, options.world, options.stack, steps))
         with progress_bar(console, options.traffic.searches) as on_progress:
@@ -67,9 +69,19 @@ def delete_run(path: Path) -> None:
     folder = StackFolder(path / "run")
     stop_server(folder)
     NodeInstance(folder.node).delete()
-    (folder.path / "world").unlink(missing_ok=True)
-    for arm in ("control", "treatment", "split"):
+    for arm in ARMS:
         shutil.rmtree(path / arm, ignore_errors=True)
+
+
+def check_node_is_there(path: Path) -> None:
+    """Checks that the node whose logs belong to a folder's ledgers has not been deleted or left half made.
+
+    Raises:
+        MarketplaceError: It has; the ledgers are of no use to anybody.
+    """
+    begun = [arm for arm in ARMS if (path / arm / "state.json").is_file()]
+    if begun and not world_is_there(StackFolder(path / "run")):
+        raise MarketplaceError(f"{path} has the ledger of {begun[0]} but not its node any more; begin anew (--fresh)")
 
 
 @contextmanager

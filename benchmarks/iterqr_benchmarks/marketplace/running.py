@@ -62,7 +62,7 @@ def running_market(
     if (folder.node / "version").is_file():
         node.stop()
     try:
-        address = settings_address(settings)
+        address = server_address(settings)
         url = _start_node(folder, world, settings, address, steps)
         with step(steps, "rewrite server") as work:
             ModelBuild(folder, settings.model).run(work.detail)
@@ -77,7 +77,12 @@ def running_market(
             node.stop()
 
 
-def settings_address(settings: StackSettings) -> str:
+def world_is_there(folder: StackFolder) -> bool:
+    """Tells whether a node is there that has all of a world."""
+    return (folder.node / "world").is_file() and (folder.node / "version").is_file()
+
+
+def server_address(settings: StackSettings) -> str:
     """Returns where the server is to listen."""
     return f"127.0.0.1:{settings.grpc_port or free_port()}"
 
@@ -85,15 +90,14 @@ def settings_address(settings: StackSettings) -> str:
 def _start_node(folder: StackFolder, world: WorldSettings, settings: StackSettings, address: str, steps: Steps) -> str:
     """Starts the node, with the world that it has or a fresh one; returns its address."""
     name = hashlib.sha256(json.dumps(asdict(world)).encode()).hexdigest()
-    complete = folder.path / "world"  # written when the node has all of it
-    had = complete.read_text().strip() if complete.is_file() and (folder.node / "version").is_file() else ""
+    complete = folder.node / "world"  # written when the node has all of it
+    had = complete.read_text().strip() if world_is_there(folder) else ""
     if had and had != name:
         raise MarketplaceError(f"the node in {folder.path} has another world; choose another folder, or begin anew")
     version = settings.opensearch_version
     with step(steps, "node") as work:
         ensure_layout(version)
         if not had:
-            complete.unlink(missing_ok=True)
             NodeInstance(folder.node).delete()
         node = NodeInstance.create(folder.node, version)
         node.install(build_plugin(version), replace=True)

@@ -15,7 +15,14 @@ from iterqr_benchmarks.index import search_body
 from iterqr_benchmarks.marketplace.journal import Journal
 from iterqr_benchmarks.marketplace.live import application_of, cluster_settings, pipeline_of
 from iterqr_benchmarks.marketplace.node import page_of, request_body, with_event_time
-from iterqr_benchmarks.marketplace.run import SimOptions, progress_bar, summary_json, summary_table
+from iterqr_benchmarks.marketplace.run import (
+    SimOptions,
+    check_node_is_there,
+    delete_run,
+    progress_bar,
+    summary_json,
+    summary_table,
+)
 from iterqr_benchmarks.marketplace.run_state import run_name
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.traffic import Progress, run_traffic
@@ -147,6 +154,22 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(tmp_path: Path) -> N
     lines = (tmp_path / "out").read_text().splitlines()
     assert len(lines) == 20
     assert "100 of 100 needs" in lines[-1]
+
+
+def test_a_ledger_without_its_node_is_refused(tmp_path: Path) -> None:
+    check_node_is_there(tmp_path)
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "state.json").touch()
+    with pytest.raises(MarketplaceError, match="has the ledger of split but not its node any more"):
+        check_node_is_there(tmp_path)
+    node = tmp_path / "run" / "node"
+    node.mkdir(parents=True)
+    (node / "version").touch()
+    (node / "world").touch()
+    check_node_is_there(tmp_path)
+    delete_run(tmp_path)
+    assert not (tmp_path / "split").exists()
+    assert not node.exists()
 
 
 def sims(monkeypatch: pytest.MonkeyPatch, flags: Sequence[str]) -> SimOptions:

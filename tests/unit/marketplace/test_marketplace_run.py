@@ -27,19 +27,29 @@ ROUGH = replace(
 )  # fmt: skip
 
 
+Tables = dict[str, list[dict[str, object]]]
+
+
 def run(folder: Path, settings: TrafficSettings = TRAFFIC, node: ScriptedNode | None = None) -> TrafficSummary:
     return run_traffic(node or ScriptedNode(small_market()), small_market(), settings, folder)
 
 
-def tables(folder: Path) -> dict[str, list[dict[str, object]]]:
+def tables(folder: Path) -> Tables:
     ledger = Ledger(folder)
     return {name: ledger.read(name).to_pylist() for name in TABLES}
 
 
-def test_the_same_settings_make_the_same_ledger(tmp_path: Path) -> None:
-    run(tmp_path / "a", ROUGH)
-    run(tmp_path / "b", ROUGH)
-    assert tables(tmp_path / "a") == tables(tmp_path / "b")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """The ledger of a run with every adversity that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, ROUGH)
+    return tables(folder)
+
+
+def test_the_same_settings_make_the_same_ledger(tmp_path: Path, whole: Tables) -> None:
+    run(tmp_path, ROUGH)
+    assert tables(tmp_path) == whole
 
 
 def test_how_many_search_at_once_changes_nothing_but_the_order(tmp_path: Path) -> None:
@@ -145,32 +155,29 @@ def test_without_adversity_events_arrive_as_they_happened(tmp_path: Path) -> Non
 @pytest.mark.parametrize("searches_before_the_stop", [0, 1, 40, 97, 170])
 @pytest.mark.parametrize("how", ["fails_at", "fails_before"])
 def test_a_stopped_run_goes_on_without_searching_or_sending_twice(
-    tmp_path: Path, how: str, searches_before_the_stop: int
+    tmp_path: Path, whole: Tables, how: str, searches_before_the_stop: int
 ) -> None:
-    run(tmp_path / "whole", ROUGH)
     node = ScriptedNode(small_market(), **{how: searches_before_the_stop})  # type: ignore[arg-type]
     with pytest.raises(MarketplaceError):
-        run(tmp_path / "stopped", ROUGH, node)
-    run(tmp_path / "stopped", ROUGH, node)
-    assert tables(tmp_path / "stopped") == tables(tmp_path / "whole")
+        run(tmp_path, ROUGH, node)
+    run(tmp_path, ROUGH, node)
+    assert tables(tmp_path) == whole
     assert len(node.searched) == len({each.query_id for each in node.searched})
 
 
 @pytest.mark.parametrize("events_before_the_stop", [0, 5, 60])
-def test_a_stop_between_events_sends_none_twice(tmp_path: Path, events_before_the_stop: int) -> None:
-    run(tmp_path / "whole", ROUGH)
+def test_a_stop_between_events_sends_none_twice(tmp_path: Path, whole: Tables, events_before_the_stop: int) -> None:
     node = ScriptedNode(small_market(), events_fail_after=events_before_the_stop)
     with pytest.raises(MarketplaceError):
-        run(tmp_path / "stopped", ROUGH, node)
-    run(tmp_path / "stopped", ROUGH, node)
-    assert tables(tmp_path / "stopped") == tables(tmp_path / "whole")
-    assert len(node.arrived) == len(node.events) == len(tables(tmp_path / "whole")["events"])
+        run(tmp_path, ROUGH, node)
+    run(tmp_path, ROUGH, node)
+    assert tables(tmp_path) == whole
+    assert len(node.arrived) == len(node.events) == len(whole["events"])
 
 
 def test_a_stop_after_a_segment_is_written_but_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, whole: Tables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path / "whole", ROUGH)
     node = ScriptedNode(small_market())
 
     def stops(folder: Path, state: RunState) -> None:
@@ -181,9 +188,9 @@ def test_a_stop_after_a_segment_is_written_but_before_it_counts(
     with monkeypatch.context() as patched:
         patched.setattr(traffic, "write_state", stops)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "stopped", ROUGH, node)
-    run(tmp_path / "stopped", ROUGH, node)
-    assert tables(tmp_path / "stopped") == tables(tmp_path / "whole")
+            run(tmp_path, ROUGH, node)
+    run(tmp_path, ROUGH, node)
+    assert tables(tmp_path) == whole
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
@@ -214,7 +221,7 @@ def test_arms_of_a_seed_have_the_same_users_needs_and_first_words(tmp_path: Path
     run(tmp_path / "treatment", replace(TRAFFIC, arm="treatment"), ScriptedNode(small_market(), better=True))
     control, treatment = tables(tmp_path / "control"), tables(tmp_path / "treatment")
 
-    def first(told: dict[str, list[dict[str, object]]]) -> set[tuple[object, ...]]:
+    def first(told: Tables) -> set[tuple[object, ...]]:
         keys = ("user", "client_id", "session", "step", "region", "need_id", "text")
         return {tuple(row[key] for key in keys) for row in told["searches"] if row["attempt"] == 0}
 
