@@ -30,7 +30,10 @@ PHRASE_EXPONENT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A phrase of a need of a region. `share`: of the region's searches, tastes of users apart."""
+    """A phrase of a need of a region.
+
+    `share`: of the region's searches, tastes of users apart. The same words for another need are not counted in it.
+    """
 
     need: Need
     phrase: Phrase
