@@ -65,6 +65,10 @@ bench-signals: $(SPARK_SYNCED) ## Attribute up to 10 million impressions on Duck
 soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may grow or get lost (ARGS="--minutes 5")
 	$(BIN)/iterqr-bench soak $(ARGS)
 
+.PHONY: sim
+sim: $(SYNCED) ## Simulate a marketplace: 1,000 users search 10,000 times over a week (stopped, it goes on; ARGS="--searches 500")
+	$(BIN)/iterqr-bench sim $(ARGS)
+
 .PHONY: test
 test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)

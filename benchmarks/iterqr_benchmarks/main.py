@@ -21,6 +21,8 @@ from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
+from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
+from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.queries.load import QuerySetName, load_queries
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
@@ -38,6 +40,8 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
+# Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
+_SIM_BUDGET_MS = 10_000
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
@@ -67,6 +71,10 @@ examples:
   iterqr-bench signals                    attribution of up to 10 million impressions on DuckDB and Spark
   iterqr-bench signals --impressions 100000,1000000 --engines duckdb
   iterqr-bench soak --minutes 5           whether anything grows under mixed load
+  iterqr-bench sim                        a simulated marketplace: 1,000 users, 10,000 needs, a week
+  iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
+  iterqr-bench sim --arm control          the same users and needs without rewrites, for paired replay
+  iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -213,6 +221,11 @@ def _signals(options: argparse.Namespace, console: Console) -> int:
     )
     report = run_signal_scale(scale, console)
     return 0 if report.equal and not any(run.failure for run in report.runs) else 1
+
+
+def _sim(options: argparse.Namespace, console: Console) -> int:
+    run_sim(sim_options(options, _stack(options)), console)
+    return 0
 
 
 def _engine_options(options: argparse.Namespace) -> EngineOptions:
@@ -376,6 +389,8 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
+    sim_stack = _stack_flags(_SIM_BUDGET_MS)
+    add_sim_flags(add("sim", _sim, "simulate a marketplace: users search, click, order; goes on if stopped", sim_stack))
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser

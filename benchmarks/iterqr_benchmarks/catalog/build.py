@@ -15,7 +15,7 @@ from iterqr_benchmarks.catalog.model import Catalog, Dish, Merchant
 from iterqr_benchmarks.catalog.vocabulary import Cuisine, load_cuisines
 
 REGIONS = ("north", "east", "south", "west")
-_MENU_LINES = (20, 30)
+MENU_LINES = (20, 30)
 _TRIES_PER_LINE = 8
 _LABELLING_SHARE = 0.7
 # Orders fall with a dish's rank in its region as Zipf's law has it.
@@ -36,9 +36,9 @@ def build_catalog(seed: int = 20260101) -> Catalog:
         offset = zlib.crc32(cuisine.name.encode())
         for position, name in enumerate(cuisine.merchants):
             region = REGIONS[(position + offset) % len(REGIONS)]
-            merchant = _open_merchant(seed, name, region, cuisine)
+            merchant = open_merchant(seed, name, region, cuisine)
             merchants.append(merchant)
-            lines += ((merchant, line) for line in _write_menu(seed, merchant, cuisine, table))
+            lines += ((merchant, line) for line in write_menu(seed, merchant, cuisine, table))
     return Catalog(tuple(merchants), tuple(_rate(seed, lines)))
 
 
@@ -48,7 +48,8 @@ def slug(text: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", ascii_text.replace("'", "")))
 
 
-def _open_merchant(seed: int, name: str, region: str, cuisine: Cuisine) -> Merchant:
+def open_merchant(seed: int, name: str, region: str, cuisine: Cuisine) -> Merchant:
+    """Returns a merchant of a cuisine; the seed draws its prices and whether its menu labels diets."""
     rng = random.Random(f"{seed}/merchant/{name}")
     return Merchant(
         merchant_id=slug(name),
@@ -61,10 +62,13 @@ def _open_merchant(seed: int, name: str, region: str, cuisine: Cuisine) -> Merch
     )
 
 
-def _write_menu(seed: int, merchant: Merchant, cuisine: Cuisine, table: IngredientTable) -> Iterator[MenuLine]:
+def write_menu(
+    seed: int, merchant: Merchant, cuisine: Cuisine, table: IngredientTable, lines: tuple[int, int] = MENU_LINES
+) -> Iterator[MenuLine]:
     """Yields the merchant's menu: no variant of a recipe twice.
 
     Popular recipes are on most menus and in several variants, and a recipe's first variants are the usual ones.
+    `lines`: fewest and most of them; a small vocabulary may give fewer.
     """
     rng = random.Random(f"{seed}/menu/{merchant.name}")
     sellable = [(recipe, allowed_variants(recipe, merchant, table)) for recipe in cuisine.recipes]
@@ -72,7 +76,7 @@ def _write_menu(seed: int, merchant: Merchant, cuisine: Cuisine, table: Ingredie
     weights = [recipe.popularity**0.8 for recipe, _ in sellable]
     titles: set[str] = set()
     offered: set[tuple[str, str]] = set()
-    wanted = rng.randint(*_MENU_LINES)
+    wanted = rng.randint(*lines)
     for _ in range(wanted * _TRIES_PER_LINE):
         if len(titles) == wanted:
             return

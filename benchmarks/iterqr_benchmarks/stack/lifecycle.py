@@ -70,7 +70,7 @@ def start_stack(folder: StackFolder, settings: StackSettings, catalog: Catalog, 
     http_port = settings.http_port or free_port()
     address = f"{_HOST}:{settings.grpc_port or free_port()}"
     metrics_port = free_port()
-    write_config(folder.server_config, _server_settings(settings, http_port, address, metrics_port))
+    write_config(folder.server_config, server_settings(settings, http_port, address, metrics_port))
     starting = _Starting(folder, settings, catalog, steps, http_port, address)
     try:
         server = starting.run()
@@ -206,7 +206,8 @@ class _Starting:
         reported.result = f"serves gRPC at {self._address}"
 
 
-def _server_settings(settings: StackSettings, http_port: int, address: str, metrics_port: int) -> ServerSettings:
+def server_settings(settings: StackSettings, http_port: int, address: str, metrics_port: int) -> ServerSettings:
+    """Returns the configuration of a stack's server, which reads its hints from the stack's node."""
     host, _, port = address.rpartition(":")
     return {
         "grpc": {"host": host, "port": int(port)},

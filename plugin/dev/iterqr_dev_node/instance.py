@@ -18,6 +18,7 @@ from iterqr_dev_node.errors import NodeError, NodeStartError
 from iterqr_dev_node.home import WRITABLE, delete_home, make_home
 from iterqr_dev_node.java import find_jdk
 from iterqr_dev_node.jvm import node_command, node_settings
+from iterqr_dev_node.keystore import put_secret
 from iterqr_dev_node.layout import ensure_layout
 from iterqr_dev_node.maven import ProgressListener
 from iterqr_dev_node.plugins import unpack_plugin
@@ -130,6 +131,16 @@ class NodeInstance:
             opensearch_version=self.version,
             replace=replace,
         )
+
+    def put_secret(self, name: str, value: str) -> None:
+        """Sets a secure setting in the node's keystore; a running node reads it at the next reload.
+
+        Raises:
+            NodeError: If there is no instance, or its keystore cannot be written.
+            JavaNotFoundError: If there is no JDK.
+        """
+        self._check_exists()
+        put_secret(self.home, name, value)
 
     def start(self, options: NodeOptions | None = None, *, timeout_s: float = 120.0) -> NodeStatus:
         """Starts the node in the background and waits until it is at least yellow.

@@ -102,6 +102,14 @@ def test_a_node_that_ends_at_once_tells_why(instance: NodeInstance) -> None:
     assert not instance.status().is_running
 
 
+def test_a_secret_that_cannot_be_written_is_told(instance: NodeInstance, tmp_path: Path) -> None:
+    """The layout of these tests has none of the node's classes."""
+    with pytest.raises(NodeError, match=r"some\.key could not be put into the keystore"):
+        instance.put_secret("some.key", "value")
+    with pytest.raises(NodeError, match="no node in"):
+        NodeInstance(tmp_path / "none").put_secret("some.key", "value")
+
+
 def test_commands_on_a_folder_without_a_node_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("stop", "status", "delete"):
         with pytest.raises(SystemExit) as ended:
