@@ -109,7 +109,14 @@ class _Usage:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for process in (self._process, *self._process.children(recursive=True)):
                     with contextlib.suppress(psutil.NoSuchProcess):
-                        total += process.memory_info().rss
-                        times = process.cpu_times()
-                        self._cpu_s[process.pid] = times.user + times.system
+                        total += self._seen(process)
             self.peak_mib = max(self.peak_mib, total / _MIB)
+
+    def _seen(self, process: psutil.Process) -> int:
+        """Resident bytes of a process. One that was just forked shows its parent's until it runs what it is to run."""
+        parent = process.parent()
+        if process.pid != self._process.pid and parent and parent.cmdline() == process.cmdline():
+            return 0
+        times = process.cpu_times()
+        self._cpu_s[process.pid] = times.user + times.system
+        return int(process.memory_info().rss)
