@@ -9,7 +9,7 @@ from typing import Any
 import ibis
 import pytest
 from iterqr_training.errors import SettingError
-from iterqr_training.signals.filters import FilterSettings, MarkedSignals, counts, kept
+from iterqr_training.signals.filters import FilterSettings, MarkedSignals, clean, counts, kept
 from support.signal_rows import LIMITS, Signals, adverse_world, at, event
 
 Numbers = dict[tuple[str, str, str], int]
@@ -204,6 +204,18 @@ def test_every_row_of_an_adverse_world_is_kept_or_counted_once() -> None:
     assert found["duplicates", "same_id", "events"] > 0
     people = {row["client_id"] for row in kept(marked.impressions).to_pyarrow().to_pylist()}
     assert people <= {"", *(f"user-{number}" for number in range(20))}
+
+
+def test_what_is_clean_is_what_is_not_marked() -> None:
+    signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(5.5), "q-i"))
+    impressions, hits, events = (ibis.memtable(table) for table in signals.arrow())
+    cleaned = clean(impressions, hits, events, LIMITS)
+    marked = signals.marked()
+    assert cleaned.events.to_pyarrow().to_pylist() == kept(marked.events).to_pyarrow().to_pylist()
+    assert cleaned.impressions.to_pyarrow().to_pylist() == kept(marked.impressions).to_pyarrow().to_pylist()
+    told = {tuple(row.values()) for row in cleaned.counts.to_pyarrow().to_pylist()}
+    assert told == {(*key, number) for key, number in numbers(marked).items()}
+    assert ("duplicates", "repeated", "events", 1) in told
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,21 @@ class MarkedSignals:
     events: ir.Table
 
 
+@dataclass(frozen=True, slots=True)
+class CleanSignals:
+    """What is kept, with the columns of the raw tables, and `counts` of what is not."""
+
+    impressions: ir.Table
+    events: ir.Table
+    counts: ir.Table
+
+
+def clean(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> CleanSignals:
+    """`mark`, and what follows from it, where it need not be kept in files between."""
+    marked = mark(impressions, hits, events, settings)
+    return CleanSignals(kept(marked.impressions), kept(marked.events), counts(marked))
+
+
 def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> MarkedSignals:
     """Says of each impression and event whether it is left out; nothing is computed before the result is.
 
