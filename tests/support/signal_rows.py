@@ -10,7 +10,7 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
-from iterqr_training.signals.filters import CleanSignals, FilterSettings, clean
+from iterqr_training.signals.filters import FilterSettings, MarkedSignals, mark
 from iterqr_training.signals.tables import EVENTS, HITS, IMPRESSIONS, TableSpec
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -63,10 +63,11 @@ class Signals:
         """Impressions, hits and events."""
         return arrow(IMPRESSIONS, self.impressions), arrow(HITS, self.hits), arrow(EVENTS, self.events)
 
-    def clean(self, settings: FilterSettings = LIMITS) -> CleanSignals:
-        """What the filters leave, by DuckDB."""
+    def marked(self, settings: FilterSettings = LIMITS) -> MarkedSignals:
+        """What the filters say, by DuckDB, computed once."""
         impressions, hits, events = (ibis.memtable(table) for table in self.arrow())
-        return clean(impressions, hits, events, settings)
+        found = mark(impressions, hits, events, settings)
+        return MarkedSignals(ibis.memtable(found.impressions.to_pyarrow()), ibis.memtable(found.events.to_pyarrow()))
 
 
 def arrow(spec: TableSpec, rows: Sequence[Row]) -> pa.Table:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from iterqr_dev_node.java import find_jdk
-from iterqr_training.signals.filters import clean
+from iterqr_training.signals.filters import mark
 from iterqr_training.signals.tables import EVENTS, HITS, IMPRESSIONS
 from pyspark.sql import SparkSession
 from support.signal_rows import LIMITS, adverse_world
@@ -46,13 +46,12 @@ def test_spark_leaves_out_what_duckdb_leaves_out(spark: SparkSession, tmp_path: 
         pq.write_table(rows, file)
         spark.read.parquet(str(file)).createOrReplaceTempView(spec.name)
     impressions, hits, events = (backend.table(spec.name) for spec in (IMPRESSIONS, HITS, EVENTS))
-    on_spark, on_duckdb = clean(impressions, hits, events, LIMITS), world.clean()
-    assert rows_of(backend.to_pyarrow(on_spark.counts)) == rows_of(on_duckdb.counts.to_pyarrow())
-    kept = on_spark.events.select(id="event_id").union(on_spark.impressions.select(id="impression_id"))
-    events_left, impressions_left = on_duckdb.events.to_pyarrow(), on_duckdb.impressions.to_pyarrow()
-    assert sorted(backend.to_pyarrow(kept)["id"].to_pylist()) == sorted(
-        [*events_left["event_id"].to_pylist(), *impressions_left["impression_id"].to_pylist()]
-    )
+    on_spark, on_duckdb = mark(impressions, hits, events, LIMITS), world.marked()
+    for table, expected in ((on_spark.impressions, on_duckdb.impressions), (on_spark.events, on_duckdb.events)):
+        found = backend.to_pyarrow(table.mutate(timestamp=table.timestamp.epoch_seconds() // 1))
+        wanted = expected.mutate(timestamp=expected.timestamp.epoch_seconds() // 1).to_pyarrow()
+        assert rows_of(found) == rows_of(wanted)
+        assert len(set(found["left_out"].to_pylist())) > 3
 
 
 def rows_of(table: pa.Table) -> list[tuple[str, ...]]:

@@ -9,27 +9,27 @@ from typing import Any
 import ibis
 import pytest
 from iterqr_training.errors import SettingError
-from iterqr_training.signals.filters import CleanSignals, FilterSettings
+from iterqr_training.signals.filters import FilterSettings, MarkedSignals, clean, counts, kept
 from support.signal_rows import LIMITS, Signals, adverse_world, at, event
 
-Counts = dict[tuple[str, str, str], int]
+Numbers = dict[tuple[str, str, str], int]
 
 
-def counts(cleaned: CleanSignals) -> Counts:
-    rows = cleaned.counts.to_pyarrow().to_pylist()
+def numbers(marked: MarkedSignals) -> Numbers:
+    rows = counts(marked).to_pyarrow().to_pylist()
     return {(row["filter"], row["reason"], row["table"]): row["rows"] for row in rows}
 
 
-def left_out(cleaned: CleanSignals) -> Counts:
-    return {key: number for key, number in counts(cleaned).items() if key[0] != "kept"}
+def left_out(marked: MarkedSignals) -> Numbers:
+    return {key: number for key, number in numbers(marked).items() if key[0] != "kept"}
 
 
-def events_of(cleaned: CleanSignals) -> list[str]:
-    return sorted(cleaned.events.to_pyarrow()["event_id"].to_pylist())
+def events_of(marked: MarkedSignals) -> list[str]:
+    return sorted(kept(marked.events).to_pyarrow()["event_id"].to_pylist())
 
 
-def impressions_of(cleaned: CleanSignals) -> list[str]:
-    return sorted(cleaned.impressions.to_pyarrow()["impression_id"].to_pylist())
+def impressions_of(marked: MarkedSignals) -> list[str]:
+    return sorted(kept(marked.impressions).to_pyarrow()["impression_id"].to_pylist())
 
 
 def one_search(*events: dict[str, Any]) -> Signals:
@@ -40,11 +40,11 @@ def one_search(*events: dict[str, Any]) -> Signals:
 
 def test_people_are_left_alone() -> None:
     signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(9), "q-i", "o-2"))
-    cleaned = signals.clean()
-    assert (impressions_of(cleaned), events_of(cleaned)) == (["i"], ["a", "b"])
-    assert counts(cleaned) == {("kept", "", "impressions"): 1, ("kept", "", "events"): 2}
-    assert cleaned.events.schema() == signals_schema(signals, 2)
-    assert cleaned.impressions.schema() == signals_schema(signals, 0)
+    marked = signals.marked()
+    assert (impressions_of(marked), events_of(marked)) == (["i"], ["a", "b"])
+    assert numbers(marked) == {("kept", "", "impressions"): 1, ("kept", "", "events"): 2}
+    assert kept(marked.events).schema() == signals_schema(signals, 2)
+    assert kept(marked.impressions).schema() == signals_schema(signals, 0)
 
 
 def signals_schema(signals: Signals, number: int) -> Any:  # noqa: ANN401 - of Ibis
@@ -54,10 +54,10 @@ def signals_schema(signals: Signals, number: int) -> Any:  # noqa: ANN401 - of I
 def test_of_a_documents_copies_the_earliest_is_kept() -> None:
     signals = one_search(event("a", "c-1", at(5), "q-i"), event("a", "c-1", at(0, day=2), "q-i", action="purchase"))
     signals.impressions += signals.impressions * 2
-    cleaned = signals.clean()
-    assert cleaned.events.to_pyarrow()["action"].to_pylist() == ["click"]
-    assert impressions_of(cleaned) == ["i"]
-    assert left_out(cleaned) == {
+    marked = signals.marked()
+    assert kept(marked.events).to_pyarrow()["action"].to_pylist() == ["click"]
+    assert impressions_of(marked) == ["i"]
+    assert left_out(marked) == {
         ("duplicates", "same_id", "impressions"): 2,
         ("duplicates", "same_id", "events"): 1,
     }
@@ -69,14 +69,14 @@ def test_of_a_documents_copies_the_earliest_is_kept() -> None:
 )
 def test_a_retry_comes_within_the_window(seconds: float, window_ms: int, kept: int) -> None:
     signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(5 + seconds), "q-i"))
-    cleaned = signals.clean(replace(LIMITS, repeat_window_ms=window_ms))
-    assert events_of(cleaned) == ["a", "b"][:kept]
-    assert left_out(cleaned).get(("duplicates", "repeated", "events"), 0) == 2 - kept
+    marked = signals.marked(replace(LIMITS, repeat_window_ms=window_ms))
+    assert events_of(marked) == ["a", "b"][:kept]
+    assert left_out(marked).get(("duplicates", "repeated", "events"), 0) == 2 - kept
 
 
 def test_a_chain_of_retries_is_one_event() -> None:
     signals = one_search(*(event(f"e{number}", "c-1", at(number * 0.9), "q-i") for number in range(5)))
-    assert events_of(signals.clean()) == ["e0"]
+    assert events_of(signals.marked()) == ["e0"]
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,16 @@ def test_a_chain_of_retries_is_one_event() -> None:
 )
 def test_what_differs_is_no_retry(difference: dict[str, Any]) -> None:
     first = event("a", "c-1", at(5), "q-i", position=1)
-    assert events_of(one_search(first, {**first, "event_id": "b", **difference}).clean()) == ["a", "b"]
+    assert events_of(one_search(first, {**first, "event_id": "b", **difference}).marked()) == ["a", "b"]
 
 
 def test_events_of_nobody_are_no_retries_and_nobody_is_a_bot() -> None:
     signals = Signals(events=[event(f"e{number}", "", at(), "") for number in range(100)])
     for number in range(100):
         signals.search(f"i{number}", "", at())
-    cleaned = signals.clean()
-    assert left_out(cleaned) == {}
-    assert (len(events_of(cleaned)), len(impressions_of(cleaned))) == (100, 100)
+    marked = signals.marked()
+    assert left_out(marked) == {}
+    assert (len(events_of(marked)), len(impressions_of(marked))) == (100, 100)
 
 
 def searches(number: int) -> Signals:
@@ -110,10 +110,10 @@ def test_too_many_searches_a_day(number: int, is_bot: bool) -> None:
     signals.search("other", "c-2", at())
     signals.search("tomorrow", "c-1", at(day=1))
     signals.events += [event("a", "c-1", at(), "q-i0"), event("b", "c-1", at(day=1), "q-i0", "o-2")]
-    cleaned = signals.clean()
-    assert len(impressions_of(cleaned)) == (2 if is_bot else 22)
-    assert events_of(cleaned) == (["b"] if is_bot else ["a", "b"])
-    assert left_out(cleaned) == (
+    marked = signals.marked()
+    assert len(impressions_of(marked)) == (2 if is_bot else 22)
+    assert events_of(marked) == (["b"] if is_bot else ["a", "b"])
+    assert left_out(marked) == (
         {
             ("bots", "too_many_searches", "client_days"): 1,
             ("bots", "too_many_searches", "impressions"): 21,
@@ -128,7 +128,7 @@ def test_pages_of_one_search_are_one_search() -> None:
     signals = searches(30)
     for row in signals.impressions:
         row["query_id"] = "q"
-    assert left_out(signals.clean()) == {}
+    assert left_out(signals.marked()) == {}
 
 
 @pytest.mark.parametrize(("number", "is_bot"), [(15, False), (16, True)])
@@ -137,7 +137,7 @@ def test_too_many_clicks_an_hour(number: int, is_bot: bool) -> None:
     signals.events += [event(f"e{each}", "c-1", at(each), f"q-i{each}") for each in range(number)]
     signals.events += [event(f"f{each}", "c-1", at(3_600 + each), f"q-i{each}") for each in range(3)]
     signals.events.append(event("view", "c-1", at(1), "q-i1", action="view"))
-    found = left_out(signals.clean())
+    found = left_out(signals.marked())
     assert found.get(("bots", "too_many_clicks", "client_days"), 0) == is_bot
     assert found.get(("bots", "too_many_clicks", "events"), 0) == (number + 4 if is_bot else 0)
 
@@ -151,7 +151,7 @@ def test_clicks_on_nearly_every_hit(clicked: int, is_bot: bool) -> None:
         for number, (query_id, object_id) in enumerate(objects[:clicked])
     ]
     signals.events.append(event("again", "c-1", at(20_000), *objects[0]))
-    found = left_out(signals.clean())
+    found = left_out(signals.marked())
     assert found.get(("bots", "clicks_nearly_everything", "client_days"), 0) == is_bot
 
 
@@ -160,14 +160,14 @@ def test_events_without_impressions(number: int, logged: int, is_bot: bool) -> N
     signals = Signals(events=[event(f"e{each}", "c-1", at(each * 60), f"q-i{each}") for each in range(number)])
     for each in range(logged):
         signals.search(f"i{each}", "c-1", at(day=-1))
-    found = left_out(signals.clean())
+    found = left_out(signals.marked())
     assert found.get(("bots", "events_without_impressions", "events"), 0) == (number if is_bot else 0)
 
 
 def test_a_bot_by_several_reasons_is_counted_once() -> None:
     signals = searches(21)
     signals.events += [event(f"e{each}", "c-1", at(each), f"q-i{each}") for each in range(21)]
-    assert left_out(signals.clean()) == {
+    assert left_out(signals.marked()) == {
         ("bots", "too_many_searches", "client_days"): 1,
         ("bots", "too_many_searches", "impressions"): 21,
         ("bots", "too_many_searches", "events"): 21,
@@ -177,8 +177,8 @@ def test_a_bot_by_several_reasons_is_counted_once() -> None:
 def test_retries_make_no_bot() -> None:
     signals = searches(1)
     signals.events += [event(f"e{each}", "c-1", at(each * 0.01), "q-i0") for each in range(40)]
-    cleaned = signals.clean()
-    assert left_out(cleaned) == {("duplicates", "repeated", "events"): 39}
+    marked = signals.marked()
+    assert left_out(marked) == {("duplicates", "repeated", "events"): 39}
 
 
 def test_days_end_at_midnight_utc() -> None:
@@ -186,12 +186,13 @@ def test_days_end_at_midnight_utc() -> None:
     midnight = at(12 * 3_600)
     for number in range(30):
         signals.search(f"i{number}", "c-1", midnight + timedelta(seconds=number - 15))
-    assert left_out(signals.clean()) == {}
+    assert left_out(signals.marked()) == {}
 
 
 def test_every_row_of_an_adverse_world_is_kept_or_counted_once() -> None:
     world = adverse_world(seed=3)
-    found = counts(world.clean())
+    marked = world.marked()
+    found = numbers(marked)
     for table, rows in (("impressions", world.impressions), ("events", world.events)):
         assert sum(number for key, number in found.items() if key[2] == table) == len(rows)
     assert {reason: number for (_, reason, table), number in found.items() if table == "client_days"} == {
@@ -201,8 +202,20 @@ def test_every_row_of_an_adverse_world_is_kept_or_counted_once() -> None:
     }
     assert found["duplicates", "repeated", "events"] > 0
     assert found["duplicates", "same_id", "events"] > 0
-    kept = {row["client_id"] for row in world.clean().impressions.to_pyarrow().to_pylist()}
-    assert kept <= {"", *(f"user-{number}" for number in range(20))}
+    people = {row["client_id"] for row in kept(marked.impressions).to_pyarrow().to_pylist()}
+    assert people <= {"", *(f"user-{number}" for number in range(20))}
+
+
+def test_what_is_clean_is_what_is_not_marked() -> None:
+    signals = one_search(event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(5.5), "q-i"))
+    impressions, hits, events = (ibis.memtable(table) for table in signals.arrow())
+    cleaned = clean(impressions, hits, events, LIMITS)
+    marked = signals.marked()
+    assert cleaned.events.to_pyarrow().to_pylist() == kept(marked.events).to_pyarrow().to_pylist()
+    assert cleaned.impressions.to_pyarrow().to_pylist() == kept(marked.impressions).to_pyarrow().to_pylist()
+    told = {tuple(row.values()) for row in cleaned.counts.to_pyarrow().to_pylist()}
+    assert told == {(*key, number) for key, number in numbers(marked).items()}
+    assert ("duplicates", "repeated", "events", 1) in told
 
 
 @pytest.mark.parametrize(

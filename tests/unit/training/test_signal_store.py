@@ -190,6 +190,17 @@ def test_a_reader_keeps_its_files_while_they_are_compacted(tmp_path: Path, monke
     assert ids_in(tmp_path) == ["d0", "d1", "d2", "d3", "d4", "late"]
 
 
+def test_files_of_other_sizes_are_not_joined(tmp_path: Path) -> None:
+    """A row is written again once for each size, not with each compaction."""
+    with SignalStore(tmp_path) as store:
+        store.commit(dated(*(f"d{number}" for number in range(100))), [mark(1)])
+        store.commit(dated("a"), [mark(2)])
+        store.commit(dated("b"), [mark(3)])
+        assert store.compact(min_files=2) == 2
+        assert [file.rows for file in store.state.of_table("queries")] == [100, 2]
+        assert store.compact(min_files=2) == 0
+
+
 def test_without_a_store_it_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"run `iterqr-train collect` first"):
         read_snapshot(tmp_path)

@@ -61,17 +61,23 @@ class FilterSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CleanSignals:
-    """What is left, with the columns it had, and what was left out.
+class MarkedSignals:
+    """Raw rows with a column `left_out`: "" for those that are kept, else why not.
 
-    Rewrites, hits and hit channels of impressions that were left out stay in their tables; a join leaves them out.
+    Rewrites, hits and hit channels of impressions that are left out stay in their tables; a join leaves them out.
 
     Attributes:
-        impressions: Rows of the raw table.
-        events: Rows of the raw table.
-        counts: One row for each filter and reason that something was left out for: filter (duplicates, bots, and kept
-            for what is left), reason, table (impressions, events, and client_days for bots), rows.
+        impressions: `tables.IMPRESSIONS` and left_out.
+        events: `tables.EVENTS` and left_out.
     """
+
+    impressions: ir.Table
+    events: ir.Table
+
+
+@dataclass(frozen=True, slots=True)
+class CleanSignals:
+    """What is kept, with the columns of the raw tables, and `counts` of what is not."""
 
     impressions: ir.Table
     events: ir.Table
@@ -79,12 +85,20 @@ class CleanSignals:
 
 
 def clean(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> CleanSignals:
-    """Leaves out duplicates and bots; nothing is computed before the result is.
+    """`mark`, and what follows from it, where it need not be kept in files between."""
+    marked = mark(impressions, hits, events, settings)
+    return CleanSignals(kept(marked.impressions), kept(marked.events), counts(marked))
 
-    A document's id is there once: the row with the earliest time is kept. Of events that tell the same client, query,
-    action, object and position, each within `repeat_window_ms` of the one before, the first is kept; events that tell
-    neither client nor query are no repeats. A client that is found to be a bot is left out with all impressions and
-    events of that day.
+
+def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> MarkedSignals:
+    """Says of each impression and event whether it is left out; nothing is computed before the result is.
+
+    Keep the result in files where it is used more than once: an engine computes it each time.
+
+    A document's id is there once: the row with the earliest time is kept, others are `same_id`. Of events that tell the
+    same client, query, action, object and position, each within `repeat_window_ms` of the one before, the first is
+    kept, others are `repeated`; events that tell neither client nor query are no repeats. All else of a client on a day
+    on which it is found to be a bot has the first of `BOT_REASONS` that holds.
 
     Args:
         impressions: `tables.IMPRESSIONS`.
@@ -92,32 +106,43 @@ def clean(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Fil
         events: `tables.EVENTS`.
         settings: The limits.
     """
-    numbered_pages = _numbered(impressions, "impression_id")
-    numbered_events = _numbered(events, "event_id")
-    pages = _with_day(numbered_pages.filter(numbered_pages.copy_number == 0))
-    told = _repeats_marked(numbered_events.filter(numbered_events.copy_number == 0), settings.repeat_window_ms)
-    done = _with_day(told.filter(~told.repeats))
-    bots = _bot_days(pages, hits, done, settings)
-    judged_pages = _judged(pages, bots)
-    judged_events = _judged(done, bots)
-    kept_pages = judged_pages.filter(judged_pages.bot_reason == "")
-    kept_events = judged_events.filter(judged_events.bot_reason == "")
-    counted = [
-        _left_out(numbered_pages.filter(numbered_pages.copy_number > 0), "duplicates", "same_id", "impressions"),
-        _left_out(numbered_events.filter(numbered_events.copy_number > 0), "duplicates", "same_id", "events"),
-        _left_out(told.filter(told.repeats), "duplicates", "repeated", "events"),
-        _bots(bots, "client_days"),
-        _bots(judged_pages, "impressions"),
-        _bots(judged_events, "events"),
-        _left_out(kept_pages, "kept", "", "impressions"),
-        _left_out(kept_events, "kept", "", "events"),
-    ]
-    everything = _union(counted)
-    return CleanSignals(
-        impressions=kept_pages.select(*impressions.columns),
-        events=kept_events.select(*events.columns),
-        counts=everything.group_by("filter", "reason", "table").aggregate(rows=everything.count()),
+    pages = _with_day(_numbered(impressions, "impression_id"))
+    pages = pages.mutate(left_out=ibis.cases((pages.copy_number > 0, "same_id"), else_=""))
+    done = _with_day(_repeats_marked(_numbered(events, "event_id"), settings.repeat_window_ms))
+    done = done.mutate(
+        left_out=ibis.cases((done.copy_number > 0, "same_id"), (done.repeats, "repeated"), else_=""),
     )
+    bots = _bot_days(kept(pages), hits, kept(done), settings)
+    return MarkedSignals(
+        impressions=_judged(pages, bots).select(*impressions.columns, "left_out"),
+        events=_judged(done, bots).select(*events.columns, "left_out"),
+    )
+
+
+def kept(marked: ir.Table) -> ir.Table:
+    """The rows of a marked table that are not left out, with the columns of the raw table."""
+    return marked.filter(marked.left_out == "").drop("left_out")
+
+
+def counts(marked: MarkedSignals) -> ir.Table:
+    """What was left out for what: filter (duplicates, bots, and kept for what is left), reason, table, rows.
+
+    `table` is impressions or events, and for bots also client_days. What there is nothing of has no row.
+    """
+    impressions, events = _with_day(marked.impressions), _with_day(marked.events)
+    days = _union([table.select("client_id", "day", "left_out") for table in (impressions, events)])
+    bot_days = days.filter(days.left_out.isin(BOT_REASONS)).distinct()
+    everything = _union(
+        [
+            rows.select("left_out", table=ibis.literal(name))
+            for rows, name in ((impressions, "impressions"), (events, "events"), (bot_days, "client_days"))
+        ]
+    )
+    counted = everything.group_by("left_out", "table").aggregate(rows=everything.count())
+    named = ibis.cases(
+        (counted.left_out == "", "kept"), (counted.left_out.isin(BOT_REASONS), "bots"), else_="duplicates"
+    )
+    return counted.select(filter=named, reason=counted.left_out, table=counted.table, rows=counted.rows)
 
 
 def _numbered(table: ir.Table, key: str) -> ir.Table:
@@ -127,10 +152,13 @@ def _numbered(table: ir.Table, key: str) -> ir.Table:
 
 
 def _repeats_marked(events: ir.Table, window_ms: int) -> ir.Table:
+    """Adds repeats. Copies of a document are by themselves: they are no event that another could repeat."""
+    flagged = events.mutate(is_copy=events.copy_number > 0)
     same = ibis.window(
-        group_by=["client_id", "query_id", "action", "object_id", "position"], order_by=["timestamp", "event_id"]
+        group_by=["is_copy", "client_id", "query_id", "action", "object_id", "position"],
+        order_by=["timestamp", "event_id"],
     )
-    with_last = events.mutate(last=events.timestamp.lag().over(same))
+    with_last = flagged.mutate(last=flagged.timestamp.lag().over(same))
     soon = with_last.timestamp <= with_last.last + ibis.interval(milliseconds=window_ms)
     is_told = (with_last.client_id != "") | (with_last.query_id != "")
     return with_last.mutate(repeats=(is_told & with_last.last.notnull() & soon).fill_null(False))
@@ -191,18 +219,10 @@ def _unseen(events: ir.Table, pages: ir.Table, settings: FilterSettings) -> ir.T
 
 
 def _judged(table: ir.Table, bots: ir.Table) -> ir.Table:
-    """Adds bot_reason, "" for rows of no bot."""
+    """Marks what is left of bots."""
     joined = table.left_join(bots, ["client_id", "day"])
-    return joined.select(*table.columns, bot_reason=joined.bot_reason.fill_null(""))
-
-
-def _left_out(rows: ir.Table, name: str, reason: str, table: str) -> ir.Table:
-    return rows.select(filter=ibis.literal(name), reason=ibis.literal(reason), table=ibis.literal(table))
-
-
-def _bots(judged: ir.Table, table: str) -> ir.Table:
-    rows = judged.filter(judged.bot_reason != "")
-    return rows.select(filter=ibis.literal("bots"), reason=rows.bot_reason, table=ibis.literal(table))
+    is_bot = (joined.left_out == "") & joined.bot_reason.notnull()
+    return joined.mutate(left_out=ibis.ifelse(is_bot, joined.bot_reason, joined.left_out))
 
 
 def _union(tables: Sequence[ir.Table]) -> ir.Table:

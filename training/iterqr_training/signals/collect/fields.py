@@ -50,7 +50,7 @@ def find(source: Json, path: str, *, within: str = "") -> object:
     for name in path.split("."):
         if value is None:
             return None
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             raise _malformed(Reason.WRONG_TYPE, path, within)
         value = value.get(name)
     return value
@@ -67,11 +67,11 @@ def text(source: Json, path: str, *, within: str = "", required: bool = False) -
         if required:
             raise _malformed(Reason.MISSING, path, within)
         return ""
+    if isinstance(value, str):
+        return value if value.isascii() else _well_formed(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    if not isinstance(value, str):
-        raise _malformed(Reason.WRONG_TYPE, path, within)
-    return value if value.isascii() else _well_formed(value)
+    raise _malformed(Reason.WRONG_TYPE, path, within)
 
 
 def integer(source: Json, path: str, *, within: str = "", least: int = 0, required: bool = False) -> int | None:
@@ -101,7 +101,7 @@ def number(source: Json, path: str, *, within: str = "", required: bool = False)
         if required:
             raise _malformed(Reason.MISSING, path, within)
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise _malformed(Reason.WRONG_TYPE, path, within)
     try:
         read = float(value)
@@ -123,7 +123,7 @@ def time(source: Json, path: str, *, within: str = "") -> int:
     value = find(source, path, within=within)
     if value is None or value == "":
         raise _malformed(Reason.MISSING, path, within)
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise _malformed(Reason.WRONG_TYPE, path, within)
     read = time_us(value)
     if read is None:
@@ -142,7 +142,7 @@ def objects(source: Json, path: str, *, within: str = "") -> list[Json]:
     value = find(source, path, within=within)
     if value is None:
         return []
-    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise _malformed(Reason.WRONG_TYPE, path, within)
     return value
 

@@ -30,6 +30,7 @@ _LOCK_FILE = ".lock"
 _PARTIAL_STATE = f".{STATE_FILE}.partial"
 _RETIRED_FOR_S = 3600.0
 _COMPACT_FROM_FILES = 16
+_SMALL_ROWS = MAX_FILE_ROWS // 4  # so what is joined at a time fits into memory
 
 
 class SignalStore:
@@ -106,7 +107,7 @@ class SignalStore:
         """
         old: list[DataFile] = []
         new: list[DataFile] = []
-        small = sorted((file for file in self._state.files if file.rows < MAX_FILE_ROWS), key=_partition_and_size)
+        small = sorted((file for file in self._state.files if file.rows < _SMALL_ROWS), key=_partition_and_size)
         try:
             for _, group in groupby(small, key=_partition_and_size):
                 files = list(group)
