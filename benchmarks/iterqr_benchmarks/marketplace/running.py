@@ -28,6 +28,7 @@ from iterqr_benchmarks.stack.state import StackFolder
 
 _HEAP_MB = 1_024
 _HASH_KEY = "plugins.iterqr.client_id.hash_key"
+EVENT_TIME = "plugins.iterqr.dev.event_time"
 # Of made-up users: it protects nobody, and whoever compares a ledger's clients with the node's needs it.
 CLIENT_ID_KEY = "key of the made-up marketplace"
 
@@ -102,7 +103,7 @@ def _start_node(folder: StackFolder, world: WorldSettings, settings: StackSettin
         node = NodeInstance.create(folder.node, version)
         node.install(build_plugin(version), replace=True)
         node.put_secret(_HASH_KEY, CLIENT_ID_KEY)
-        own = {"plugins.iterqr.server.endpoints": address}
+        own = {"plugins.iterqr.server.endpoints": address, EVENT_TIME: "true"}
         url = node.start(NodeOptions(http_port=settings.http_port, heap_mb=_HEAP_MB, settings=own)).url
         if url is None:
             raise MarketplaceError(f"the node ended after it had started; see {node.log}")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from iterqr_benchmarks.marketplace.ledger import Ledger, Table
 from iterqr_benchmarks.marketplace.live import fill_node, open_arms, run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, IMPRESSIONS
-from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
+from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY, EVENT_TIME
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.stack.settings import ChannelSettings
 from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
@@ -43,7 +44,7 @@ def market_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         instance.install(build_plugin(DEFAULT_VERSION))
         instance.put_secret("plugins.iterqr.client_id.hash_key", CLIENT_ID_KEY)
-        url = instance.start(NodeOptions()).url
+        url = instance.start(NodeOptions(settings={EVENT_TIME: "true"})).url
         assert url is not None
         with running_server(script=lambda prompt: answer(last_query(prompt), ("chicken rice", "tofu soup"))) as server:
             with OpenSearch(url, timeout=60) as client:
@@ -82,6 +83,7 @@ def assert_logs_are_the_ledger(url: str, folder: Path) -> None:
         assert [hit["object_id"] for hit in each.get("hits", ())] == shown[each["query_id"]]
         assert (each["outcome"], each["user_query"]) == (search["outcome"], search["text"])
         assert each["region"] == search["region"]
+        assert datetime.fromisoformat(each["@timestamp"]) == search["time"]
         assert len(each.get("rewrites", ())) == search["rewrites"]
         assert each.get("client_id", "") == (hashed(search["client_id"]) if search["tells_client"] else "")
         assert each.get("experiment", {}).get("bucket", "") == search["bucket"]

@@ -26,7 +26,7 @@ OUTCOMES = {
     "fused", "no_rewrites", "timeout", "unavailable", "bad_reply", "rejected", "breaker_open", "overloaded",
     "windows_failed", "skipped_sort", "skipped_collapse", "skipped_search_after", "skipped_min_score", "skipped_scroll",
     "skipped_size_zero", "skipped_suggest_only", "skipped_past_window", "skipped_no_text", "page_unpinned",
-    "skipped_script", "skipped_clauses", "control", "expanded", "shadow", "disabled",
+    "skipped_script", "skipped_pit", "skipped_ccs", "skipped_clauses", "control", "expanded", "shadow", "disabled",
     "skipped_policy", "original_suffices", "error",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from iterqr_training.signals.store.reader import read_snapshot
@@ -30,6 +31,7 @@ class _Users(threading.Thread):
         self._signals = signals
         self._home = threading.Event()
         self.written = 0
+        self._sent_long_ago: list[tuple[str, dict[str, Any]]] = []
         self.failure: BaseException | None = None
 
     def run(self) -> None:
@@ -56,7 +58,8 @@ class _Users(threading.Thread):
         signals.write(signals.impressions, *shown)
         if self.written % (8 * _BULK) == 0:
             signals.node.client.transport.perform_request("POST", f"/{signals.impressions}/_rollover")
-            signals.write(signals.impressions, *shown[:5])  # sent again, to the new index
+            signals.write(signals.impressions, *shown[:5], *self._sent_long_ago)  # again, to the new index
+            self._sent_long_ago = shown[5:10]
         self.written += _BULK
 
 
@@ -92,6 +95,7 @@ def test_killed_at_random_points_nothing_is_lost_or_taken_twice(
     assert len(set(generations)) > _KILLS // 3, "many of them had committed something"
     assert leftovers, "some were killed in the middle of a commit"
     signals.collect()
+    assert users.written > 16 * _BULK, "they sent again what had been collected long ago"
     ids = range(users.written)
     assert signals.ids("events") == {f"e{number}": 1 for number in ids}
     assert signals.ids("impressions") == {f"i{number}": 1 for number in ids}
