@@ -21,7 +21,8 @@ KINDS: tuple[Kind, ...] = ("click", "order")
 BOTS, UNTOUCHED = "bots", "untouched"
 _IN_THE_PAGE = frozenset({"fused"})  # of other outcomes the page is the original's alone
 _PPB = 10**9
-_ROUNDING_PPB = 2  # shares are whole billionths that add up exactly, so each may be off a little
+# Shares are of reciprocal ranks in whole billionths, so each is off a little; one rank more or less is 10,000 times that.
+_ROUNDING_PPB = 200
 _WRONG_TOLD = 20
 
 
@@ -189,6 +190,8 @@ def expected_rows(
     """Returns to whom an event must be credited: nobody, if no channel retrieves its hit."""
     channels = [ChannelWindow(name, windows[asked]) for name, asked in search.windows_asked().items()]
     credit = credit_of(channels, event.object_id)
+    if credit is None:
+        return ()
     return tuple(
         CreditRow(
             event_id=event.event_id,
@@ -200,7 +203,7 @@ def expected_rows(
             rewrite_id=share.rewrite_id,
             share_ppb=round(share.part * _PPB),
         )
-        for share in (credit.shares if credit else ())
+        for share in credit.shares
     )
 
 
