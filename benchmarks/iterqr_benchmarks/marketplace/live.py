@@ -97,7 +97,7 @@ def run_against(
         MarketplaceError: See `run_traffic`.
     """
     # No retries: a search that was answered has left its traces.
-    with OpenSearch(url, timeout=120, max_retries=0, maxsize=traffic.threads) as client:
+    with OpenSearch(url, timeout=120, max_retries=0, pool_maxsize=traffic.threads) as client:
         client.cluster.put_settings(body={"persistent": cluster_settings(traffic)})
         node = OpenSearchNode(client, pipeline_of(traffic.arm), application_of(traffic.arm))
         return run_traffic(node, open_market(world), traffic, folder, on_progress)

@@ -198,5 +198,6 @@ def _reworded(stage: Stage, moment: Moment, market: RegionMarket, wording: Wordi
 
 
 def _between(draws: Draws, key: tuple[str | int, ...], limits: tuple[float, float]) -> float:
+    """Seconds, to the millisecond: what is sent has no more, and the ledger is to say the same."""
     low, high = limits
-    return low + (high - low) * draws.uniform(*key)
+    return round(low + (high - low) * draws.uniform(*key), 3)

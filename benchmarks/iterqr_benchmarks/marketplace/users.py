@@ -62,7 +62,7 @@ def make_user(draws: Draws, seed: int, number: int, regions: Sequence[str], cloc
     thrift, patience = rng.random(), rng.uniform(0.7, 1.4)
     activity = min(_MAX_ACTIVITY, rng.paretovariate(_ACTIVITY_SHAPE))
     skewed = draws.uniform("user", number, "skewed") < clock_skew
-    skew_s = (2 * draws.uniform("user", number, "skew") - 1) * 7_200 if skewed else 0.0
+    skew_s = round((2 * draws.uniform("user", number, "skew") - 1) * 7_200, 3) if skewed else 0.0
     client_id = uuid.uuid5(NAMESPACE, f"{seed}/client/{number}").hex
     return User(number, client_id, region, favourites, diet, thrift, patience, activity, skew_s)
 
