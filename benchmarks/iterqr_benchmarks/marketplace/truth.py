@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = ("click", "order")
 BOTS, UNTOUCHED = "bots", "untouched"
 _IN_THE_PAGE = frozenset({"fused"})  # of other outcomes the page is the original's alone
 _PPB = 10**9
-# Shares are of reciprocal ranks in whole billionths, so each is off a little; one rank more or less is 10,000 times that.
+# Shares are of reciprocal ranks in whole billionths, so each is off a little; a rank more or less is 10,000 times that.
 _ROUNDING_PPB = 200
 _WRONG_TOLD = 20
 

@@ -23,6 +23,7 @@ from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
+from support.market_node import small_market_node
 from support.plugin_search import STATS, eventually
 from support.predictable import last_query
 from support.rewrite_server import answer
@@ -37,7 +38,10 @@ Row = dict[str, Any]
 @pytest.fixture(scope="module")
 def market_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A node whose server proposes the same two rewrites for whatever is asked."""
-    script = lambda prompt: answer(last_query(prompt), ("chicken rice", "tofu soup"))  # noqa: E731
+
+    def script(prompt: str) -> str:
+        return answer(last_query(prompt), ("chicken rice", "tofu soup"))
+
     with small_market_node(tmp_path_factory.mktemp("market"), script) as url:
         yield url
 
