@@ -17,6 +17,8 @@ from support.plugin_search import set_endpoint
 from support.rewrite_server import Script, running_server
 from support.scripted_market import SMALL_WORLD
 
+_BUDGET_MS = 20_000  # what users are shown must not depend on how busy this machine is
+
 
 @contextmanager
 def small_market_node(folder: Path, script: Script) -> Iterator[str]:
@@ -32,7 +34,7 @@ def small_market_node(folder: Path, script: Script) -> Iterator[str]:
                 set_endpoint(client, server.address)
                 filled = fill_node(client, SMALL_WORLD, lambda _text: None)
                 assert filled.dishes == SMALL_WORLD.dishes
-                open_arms(client, ChannelSettings())
+                open_arms(client, ChannelSettings(budget_ms=_BUDGET_MS))
             yield url
     finally:
         instance.delete()

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from iterqr_training.errors import SettingError
-from iterqr_training.experiments.aa import SPLITS
+from iterqr_training.experiments.aa import MIN_USERS, SPLITS
 from iterqr_training.experiments.analysis import AnalysisSettings, analyse
 from iterqr_training.experiments.arms import CONTROL, TREATMENT
 from iterqr_training.experiments.funnel import Funnel, Step, funnel
@@ -311,10 +311,12 @@ def judge(folders: SimFolders, traffic: TrafficSettings, *, paired: bool) -> Jud
     if traffic.arm != "split":
         return Judged((), "only one arm searched", funnels, coverage)
     percent = traffic.treatment_percent
+    in_control = outcomes.filter(pc.equal(outcomes["bucket"], CONTROL))
+    users = len(set(in_control["client_id"].to_pylist()) - {""})
     settings = AnalysisSettings(
         experiment=EXPERIMENT,
         shares=((CONTROL, 100.0 - percent), (TREATMENT, float(percent))),
-        aa_splits=SPLITS,
+        aa_splits=SPLITS if users >= MIN_USERS else 0,
         seed=traffic.seed,
     )
     read = ExperimentFolders(
