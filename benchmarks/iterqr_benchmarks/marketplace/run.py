@@ -89,7 +89,7 @@ def delete_run(path: Path) -> None:
     folder = StackFolder(path / "run")
     stop_server(folder)
     NodeInstance(folder.node).delete()
-    for name in (*ARMS, "signals", "marts"):
+    for name in (*ARMS, "signals", "marts", "judgments"):
         shutil.rmtree(path / name, ignore_errors=True)
     for name in ("stages.json", "report.html", "report.json", "experiment.html", "experiment.json", "health.json"):
         (path / name).unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from iterqr_training.errors import SettingError
 from iterqr_training.experiments.aa import MIN_USERS, SPLITS
 from iterqr_training.experiments.analysis import AnalysisSettings, analyse
@@ -23,6 +24,7 @@ from iterqr_training.experiments.funnel import Funnel, Step, funnel
 from iterqr_training.experiments.inputs import ExperimentFolders, read_experiment
 from iterqr_training.experiments.report_files import write_report
 from iterqr_training.experiments.report_model import Conclusion
+from iterqr_training.experiments.rewrite_exposure import REWRITE_TRUTH
 from iterqr_training.signals.attribute_signals import SignalRules, attribute_signals
 from iterqr_training.signals.attribution.settings import AttributionSettings
 from iterqr_training.signals.attribution.summary import EventCount
@@ -44,6 +46,7 @@ from iterqr_training.signals.tables import (
     ATTRIBUTED_EVENTS,
     EVENTS,
     HINTS,
+    HIT_CHANNELS,
     IMPRESSIONS,
     QUERIES,
     QUERY_OUTCOMES,
@@ -58,6 +61,7 @@ from iterqr_benchmarks.marketplace.channel_windows import IndexState, ask_window
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import EXPERIMENT, application_of
 from iterqr_benchmarks.marketplace.node import settle
+from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_truth
 from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import Arm, TrafficSettings
 from iterqr_benchmarks.marketplace.truth import (
@@ -320,7 +324,10 @@ def judge(folders: SimFolders, traffic: TrafficSettings, *, paired: bool) -> Jud
         seed=traffic.seed,
     )
     read = ExperimentFolders(
-        folders.marts("split"), replay=folders.path / "marts" if paired else None, signals=folders.signals
+        folders.marts("split"),
+        replay=folders.path / "marts" if paired else None,
+        signals=folders.signals,
+        judgments=_write_truth(folders, traffic.arm),
     )
     try:
         report = analyse(read_experiment(read), settings, datetime.now(UTC))
@@ -328,6 +335,19 @@ def judge(folders: SimFolders, traffic: TrafficSettings, *, paired: bool) -> Jud
         return Judged((), str(error), funnels, coverage)
     write_report(report, folders.path)
     return Judged(report.conclusions, "", funnels, coverage)
+
+
+def _write_truth(folders: SimFolders, arm: Arm) -> Path:
+    """Writes what is known of rewrites where the experiment looks for it; returns the folder."""
+    raw = raw_files_of(folders.signals)
+    pages = _table(raw.of(IMPRESSIONS), IMPRESSIONS, pc.field("application") == application_of(arm))
+    known = rewrite_truth(
+        folders.ledger(arm), pages, *(_table(raw.of(spec), spec) for spec in (REWRITES, HIT_CHANNELS))
+    )
+    folder = folders.path / "judgments"
+    folder.mkdir(exist_ok=True)
+    pq.write_table(known, folder / f"{REWRITE_TRUTH.name}.parquet")
+    return folder
 
 
 class _CollectDetail:

@@ -11,6 +11,7 @@ import pytest
 from iterqr_benchmarks.marketplace.audit import audit
 from iterqr_benchmarks.marketplace.channel_windows import WindowAsked
 from iterqr_benchmarks.marketplace.ledger import Ledger
+from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_truth
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.traffic import run_traffic
 from iterqr_benchmarks.marketplace.truth import (
@@ -25,7 +26,7 @@ from iterqr_benchmarks.marketplace.truth import (
     logged_searches,
     true_events,
 )
-from iterqr_training.signals.tables import ATTRIBUTED_EVENTS, IMPRESSIONS, REWRITES
+from iterqr_training.signals.tables import ATTRIBUTED_EVENTS, HIT_CHANNELS, IMPRESSIONS, REWRITES
 from support.scripted_market import ScriptedNode, small_market
 
 SEARCH = LoggedSearch("q", "north", "pad tai", True, 3, (("r1", "pad thai"), ("r2", "thai noodles")))
@@ -137,6 +138,50 @@ def test_ledger_and_logs_are_read(tmp_path: Path) -> None:
     )
     text, region = searched[0]["text"], searched[0]["region"]
     assert searches == {query_id: LoggedSearch(query_id, region, text, True, 50, (("r", "pad thai"),))}
+
+
+def test_a_rewrite_is_good_if_a_new_result_of_it_satisfied(tmp_path: Path) -> None:
+    run_traffic(ScriptedNode(small_market()), small_market(), TrafficSettings(users=3, searches=20, days=1), tmp_path)
+    ledger = Ledger(tmp_path)
+    shown = ledger.read("shown").to_pylist()
+    good = next(row for row in shown if row["satisfies"])
+    bad = next(row for row in shown if not row["satisfies"])
+    pages = [
+        {"impression_id": name, "query_id": row["query_id"], "normalized_query": name}
+        for name, row in (("good", good), ("bad", bad), ("old", good))
+    ]
+    rewrites = [
+        {"impression_id": each["impression_id"], "rewrite_id": name, "text": f"text {name}"}
+        for each in pages
+        for name in ("r1", "r2")
+    ]
+    channels = [
+        {
+            "impression_id": name,
+            "shown": is_shown,
+            "position": row["position"],
+            "channel": channel,
+            "rewrite_id": rewrite,
+        }
+        for name, row, is_shown, channel, rewrite in (
+            ("good", good, True, "rewrite", "r1"),
+            ("bad", bad, True, "rewrite", "r1"),
+            ("good", good, False, "rewrite", "r2"),
+            ("old", good, True, "rewrite", "r1"),
+            ("old", good, True, "original", ""),
+            ("of another run", good, True, "rewrite", "r1"),
+        )
+    ]
+    known = rewrite_truth(
+        ledger,
+        pa.Table.from_pylist(pages, IMPRESSIONS.schema),
+        pa.Table.from_pylist(rewrites, REWRITES.schema),
+        pa.Table.from_pylist(channels, HIT_CHANNELS.schema),
+    )
+    assert known.to_pylist() == [
+        {"normalized_query": "good", "rewrite_text": "text r1", "good": True},
+        {"normalized_query": "bad", "rewrite_text": "text r1", "good": False},
+    ]
 
 
 def test_documents_stand_for_true_events() -> None:
