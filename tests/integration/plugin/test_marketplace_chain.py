@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from iterqr_benchmarks.marketplace import chain as chain_module
 from iterqr_benchmarks.marketplace.chain import ChainOptions, ChainResult, run_chain
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.sim_report import sim_html, sim_json, sim_report, sim_table
@@ -62,10 +63,21 @@ def not_started() -> AbstractContextManager[str]:
     raise AssertionError("nothing needs the node any more")
 
 
+def stopped(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 @pytest.mark.timeout(600)
 def test_every_order_is_credited_as_it_was(node: str, tmp_path: Path) -> None:
     traffic = TrafficSettings(users=25, searches=100, days=2, seed=11)
-    result = chain(node, tmp_path, traffic)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(chain_module, "hold_against_truth", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            chain(node, tmp_path, traffic)
+    with pytest.MonkeyPatch.context() as patched:  # goes on where it was stopped
+        for done in ("run_against", "collect", "attribute_arm", "write_back_hints"):
+            patched.setattr(chain_module, done, stopped)
+        result = chain(node, tmp_path, traffic)
     assert_nothing_is_lost(result)
     assert result.truth.wrong == ()
     assert result.truth.exact
