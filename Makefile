@@ -66,7 +66,7 @@ soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may gr
 	$(BIN)/iterqr-bench soak $(ARGS)
 
 .PHONY: sim
-sim: $(SYNCED) ## Simulate a marketplace: 1,000 users search 10,000 times over a week (stopped, it goes on; ARGS="--searches 500")
+sim: $(SYNCED) ## Simulate a marketplace: 10,000 searches, collected, attributed, judged; build/sim/report.html (stopped, it goes on)
 	$(BIN)/iterqr-bench sim $(ARGS)
 
 .PHONY: test

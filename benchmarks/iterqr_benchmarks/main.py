@@ -71,9 +71,9 @@ examples:
   iterqr-bench signals                    attribution of up to 10 million impressions on DuckDB and Spark
   iterqr-bench signals --impressions 100000,1000000 --engines duckdb
   iterqr-bench soak --minutes 5           whether anything grows under mixed load
-  iterqr-bench sim                        a simulated marketplace: 1,000 users, 10,000 needs, a week
+  iterqr-bench sim                        a simulated marketplace, 10,000 needs of 1,000 users, and what is learned
   iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
-  iterqr-bench sim --arm control          the same users and needs without rewrites, for paired replay
+  iterqr-bench sim --paired               and both arms again by the same users: paired intervals
   iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
@@ -390,7 +390,7 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    add_sim_flags(add("sim", _sim, "simulate a marketplace: users search, click, order; goes on if stopped", sim_stack))
+    add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser

@@ -51,7 +51,7 @@ def troubled() -> HealthRows:
     rows.events += [
         {"event_id": "e0", "query_id": "q0", "client_id": "c", "timestamp": NOON + timedelta(seconds=5)},
         {"event_id": "e1", "query_id": "q0", "client_id": "c", "timestamp": NOON + timedelta(seconds=5)},  # twice
-        {"event_id": "e2", "query_id": "q1", "client_id": "", "timestamp": LATE - timedelta(seconds=100)},  # early
+        {"event_id": "e2", "query_id": "q1", "client_id": "", "timestamp": LATE - timedelta(seconds=100.25)},  # early
         {
             "event_id": "e3",
             "query_id": "q2",

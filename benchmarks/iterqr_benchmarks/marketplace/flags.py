@@ -38,6 +38,9 @@ def add_sim_flags(parser: argparse.ArgumentParser) -> None:
         "--arm", choices=ARMS, default="split", help="without rewrites, with, or split by client (default split)"
     )
     parser.add_argument("--treatment-percent", type=int, default=50, metavar="P", help="of the clients (default 50)")
+    parser.add_argument(
+        "--paired", action="store_true", help="then replay control and treatment with the same users: paired intervals"
+    )
     parser.add_argument("--fresh", action="store_true", help="delete what earlier runs left in the folder")
     for each in fields(AdversitySettings):
         flag = f"--{each.name.replace('_', '-')}"
@@ -69,4 +72,5 @@ def sim_options(options: argparse.Namespace, stack: StackSettings) -> SimOptions
         ),
         stack=stack,
         fresh=options.fresh,
+        paired=options.paired,
     )

@@ -76,7 +76,7 @@ class OpenSearchNode:
         """See `MarketNode`."""
         if not query_ids:
             return {}
-        self._settle()
+        settle(self._client)
         pages: dict[str, Page] = {}
         for start in range(0, len(query_ids), _CHUNK):
             asked = list(query_ids[start : start + _CHUNK])
@@ -85,21 +85,27 @@ class OpenSearchNode:
             pages |= {hit["_source"]["query_id"]: _page_of_impression(hit["_source"]) for hit in found}
         return pages
 
-    def _settle(self) -> None:
-        """Waits until no search is under way and all that was shown can be found."""
-        deadline = time.monotonic() + _SETTLE_S
-        while self._searching() or self._client.transport.perform_request("GET", _STATS)["impressions"]["queued"]:
-            if time.monotonic() > deadline:
-                raise MarketplaceError(f"searches or impressions were still under way after {_SETTLE_S:.0f} s")
-            time.sleep(0.1)
-        try:
-            self._client.indices.refresh(index=IMPRESSIONS)
-        except NotFoundError:  # nothing was ever shown
-            self._client.indices.create_data_stream(name=IMPRESSIONS)
 
-    def _searching(self) -> bool:
-        told = self._client.tasks.list(params={"actions": "indices:data/read/search*"})
-        return any(node["tasks"] for node in told["nodes"].values())
+def settle(client: OpenSearch) -> None:
+    """Waits until no search is under way and all that was shown can be found.
+
+    Raises:
+        MarketplaceError: It takes too long.
+    """
+    deadline = time.monotonic() + _SETTLE_S
+    while _searching(client) or client.transport.perform_request("GET", _STATS)["impressions"]["queued"]:
+        if time.monotonic() > deadline:
+            raise MarketplaceError(f"searches or impressions were still under way after {_SETTLE_S:.0f} s")
+        time.sleep(0.1)
+    try:
+        client.indices.refresh(index=IMPRESSIONS)
+    except NotFoundError:  # nothing was ever shown
+        client.indices.create_data_stream(name=IMPRESSIONS)
+
+
+def _searching(client: OpenSearch) -> bool:
+    told = client.tasks.list(params={"actions": "indices:data/read/search*"})
+    return any(node["tasks"] for node in told["nodes"].values())
 
 
 def request_body(request: SearchRequest, application: str) -> dict[str, Any]:

@@ -1,25 +1,25 @@
-"""`iterqr-bench sim`: users search in a simulated marketplace, and what they did is kept."""
+"""`iterqr-bench sim`: a simulated marketplace from the first search to the report."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from iterqr_dev_node import NodeInstance
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.live import run_against
+from iterqr_benchmarks.marketplace.chain import ChainOptions, run_chain
 from iterqr_benchmarks.marketplace.running import running_market, world_is_there
 from iterqr_benchmarks.marketplace.settings import ARMS, TrafficSettings, WorldSettings
+from iterqr_benchmarks.marketplace.sim_report import SimReport, sim_html, sim_json, sim_report, sim_table
 from iterqr_benchmarks.marketplace.summary import TrafficSummary
-from iterqr_benchmarks.marketplace.traffic import Progress as TrafficProgress
 from iterqr_benchmarks.progress import StepDisplay
 from iterqr_benchmarks.report.json_file import write_whole
 from iterqr_benchmarks.stack.lifecycle import exclusive
@@ -28,40 +28,60 @@ from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 
 SCHEMA = "iterqr-marketplace-run/v1"
-_LINES_WITHOUT_TERMINAL = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SimOptions:
-    """`folder`: has the stack in `run` and each arm's ledger in a folder of the arm's name. `fresh`: deletes it."""
+    """What to simulate.
+
+    `folder`: has the stack in `run`, each arm's ledger in a folder of the arm's name, and what comes of it beside.
+    `fresh`: deletes what is there. `paired`: replays both arms with the same users, too.
+    """
 
     folder: Path
     world: WorldSettings
     traffic: TrafficSettings
     stack: StackSettings
     fresh: bool = False
+    paired: bool = False
+
+    def settings(self) -> Mapping[str, Any]:
+        """All settings, for the report."""
+        return {"world": asdict(self.world), "traffic": asdict(self.traffic), "stack": asdict(self.stack)}
 
 
-def run_sim(options: SimOptions, console: Console) -> TrafficSummary:
-    """Starts node and server, runs the traffic, reports, and stops them; goes on where it was stopped before.
+def run_sim(options: SimOptions, console: Console) -> SimReport:
+    """Does all stages from the traffic to the report; goes on where it was stopped before. Nothing is left running.
 
     Raises:
-        BenchmarkError, DevNodeError: It could not be done; nothing is left running, what was done is kept.
+        BenchmarkError, DevNodeError: It could not be done; what was done is kept.
     """
     folder = StackFolder(options.folder / "run")
-    arm = options.folder / options.traffic.arm
-    with exclusive(folder), ExitStack() as running:
+    with exclusive(folder):
         if options.fresh:
             delete_run(options.folder)
         check_node_is_there(options.folder)
-        with StepDisplay(console) as steps:
-            market = running.enter_context(running_market(folder, options.world, options.stack, steps))
-        with progress_bar(console, options.traffic.searches) as on_progress:
-            summary = run_against(market.url, options.world, options.traffic, arm, on_progress)
-    write_whole(arm / "summary.json", summary_json(options, summary))
+
+        @contextmanager
+        def market() -> Iterator[str]:
+            with ExitStack() as running:
+                with StepDisplay(console) as steps:
+                    started = running.enter_context(running_market(folder, options.world, options.stack, steps))
+                yield started.url
+
+        chain = ChainOptions(options.folder, options.world, options.traffic, options.paired)
+        result = run_chain(chain, market, console)
+        report = sim_report(options.settings(), result)
+        write_whole(options.folder / "report.json", sim_json(report))
+        write_whole(options.folder / "report.html", sim_html(report))
+    summary = result.traffic[options.traffic.arm]
+    write_whole(options.folder / options.traffic.arm / "summary.json", summary_json(options, summary))
     console.print(summary_table(summary))
-    console.print(f"ledger: {arm / 'segments'}", highlight=False)
-    return summary
+    console.print(sim_table(report))
+    console.print(f"report: {options.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    if not all(each.holds for each in result.collected.audits):
+        raise MarketplaceError(f"what was collected is not what happened; see {options.folder / 'report.html'}")
+    return report
 
 
 def delete_run(path: Path) -> None:
@@ -69,8 +89,10 @@ def delete_run(path: Path) -> None:
     folder = StackFolder(path / "run")
     stop_server(folder)
     NodeInstance(folder.node).delete()
-    for arm in ARMS:
-        shutil.rmtree(path / arm, ignore_errors=True)
+    for name in (*ARMS, "signals", "marts", "judgments"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    for name in ("stages.json", "report.html", "report.json", "experiment.html", "experiment.json", "health.json"):
+        (path / name).unlink(missing_ok=True)
 
 
 def check_node_is_there(path: Path) -> None:
@@ -84,38 +106,11 @@ def check_node_is_there(path: Path) -> None:
         raise MarketplaceError(f"{path} has the ledger of {begun[0]} but not its node any more; begin anew (--fresh)")
 
 
-@contextmanager
-def progress_bar(console: Console, searches: int) -> Iterator[Callable[[TrafficProgress], None]]:
-    """Shows how far the traffic is and how long it will take; without a terminal, a line now and then."""
-    columns = (
-        TextColumn("{task.description}", style="cyan"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("searches", total=searches)
-        told = 0
-
-        def on_progress(now: TrafficProgress) -> None:
-            nonlocal told
-            bar.update(task, completed=now.needs, description=f"{now.time:%a %H:%M}")
-            part = now.needs * _LINES_WITHOUT_TERMINAL // searches
-            if not console.is_terminal and part > told:
-                told = part
-                console.print(f"  {now.needs:,} of {searches:,} needs, {now.searches:,} searches", highlight=False)
-
-        yield on_progress
-
-
 def summary_json(options: SimOptions, summary: TrafficSummary) -> str:
     """Returns the summary and what it is of as JSON."""
-    settings = {"world": asdict(options.world), "traffic": asdict(options.traffic), "stack": asdict(options.stack)}
     told = {
         "schema": SCHEMA,
-        "settings": settings,
+        "settings": options.settings(),
         **asdict(summary),
         "rewritten_share": summary.rewritten_share,
         "cache_hit_rate": summary.cache_hit_rate,

@@ -17,18 +17,16 @@ from typing import Any
 
 import pytest
 from iterqr_benchmarks.marketplace.ledger import Ledger, Table
-from iterqr_benchmarks.marketplace.live import fill_node, open_arms, run_against
+from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, IMPRESSIONS
-from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY, EVENT_TIME
+from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
-from iterqr_benchmarks.stack.settings import ChannelSettings
-from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
-from support.opensearch_node import DEFAULT_VERSION
-from support.plugin_search import STATS, eventually, set_endpoint
+from support.market_node import small_market_node
+from support.plugin_search import STATS, eventually
 from support.predictable import last_query
-from support.rewrite_server import answer, running_server
+from support.rewrite_server import answer
 from support.scripted_market import SMALL_WORLD
 
 pytestmark = pytest.mark.node
@@ -39,22 +37,13 @@ Row = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def market_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A node with the small world and a server that proposes the same two rewrites for whatever is asked."""
-    instance = NodeInstance.create(tmp_path_factory.mktemp("market") / "node", DEFAULT_VERSION)
-    try:
-        instance.install(build_plugin(DEFAULT_VERSION))
-        instance.put_secret("plugins.iterqr.client_id.hash_key", CLIENT_ID_KEY)
-        url = instance.start(NodeOptions(settings={EVENT_TIME: "true"})).url
-        assert url is not None
-        with running_server(script=lambda prompt: answer(last_query(prompt), ("chicken rice", "tofu soup"))) as server:
-            with OpenSearch(url, timeout=60) as client:
-                set_endpoint(client, server.address)
-                filled = fill_node(client, SMALL_WORLD, lambda _text: None)
-                assert filled.dishes == SMALL_WORLD.dishes
-                open_arms(client, ChannelSettings())
-            yield url
-    finally:
-        instance.delete()
+    """A node whose server proposes the same two rewrites for whatever is asked."""
+
+    def script(prompt: str) -> str:
+        return answer(last_query(prompt), ("chicken rice", "tofu soup"))
+
+    with small_market_node(tmp_path_factory.mktemp("market"), script) as url:
+        yield url
 
 
 def logged(url: str, index: str) -> list[Row]:

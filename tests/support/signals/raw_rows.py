@@ -44,6 +44,7 @@ class Page:
     outcome: str = "fused"
     texts: Mapping[str, str] = field(default_factory=dict)
     hits: Sequence[Hit] = ()
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Event:
     at_s: float = 60
     position: int | None = None
     value: float | None = None
+    application: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _impression(page: Page) -> dict[str, Any]:
         "user_query": page.query,
         "normalized_query": page.query,
         "client_id": page.client_id,
-        "application": "",
+        "application": page.application,
         "region": page.region,
         "experiment": "",
         "bucket": page.bucket,
@@ -200,7 +202,7 @@ def _event(event: Event) -> dict[str, Any]:
         "query_id": event.query_id,
         "client_id": event.client_id,
         "session_id": "",
-        "application": "",
+        "application": event.application,
         "object_id": event.object_id,
         "position": event.position,
         "value": event.value,

@@ -19,13 +19,13 @@ from iterqr_benchmarks.marketplace.run import (
     SimOptions,
     check_node_is_there,
     delete_run,
-    progress_bar,
     summary_json,
     summary_table,
 )
 from iterqr_benchmarks.marketplace.run_state import run_name
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.traffic import Progress, run_traffic
+from iterqr_benchmarks.marketplace.traffic_progress import progress_bar
 from iterqr_benchmarks.marketplace.transport import Page, SearchRequest
 from iterqr_benchmarks.stack.settings import ChannelSettings, StackSettings
 from rich.console import Console
@@ -190,6 +190,8 @@ def test_flags_reach_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert options.world == WorldSettings(merchants=50, dishes=600, seed=4)
     assert options.fresh
+    assert not options.paired
+    assert sims(monkeypatch, ["--paired"]).paired
     assert sims(monkeypatch, ["--seed", "4", "--traffic-seed", "5"]).traffic.seed == 5
 
 

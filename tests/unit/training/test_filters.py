@@ -9,9 +9,11 @@ from typing import Any
 import ibis
 import pytest
 from iterqr_training.errors import SettingError
+from iterqr_training.signals.attribution_check.planting import INDEX_PREFIX
 from iterqr_training.signals.filters import FilterSettings, MarkedSignals, clean, counts, kept
 from support.signal_rows import LIMITS, Signals, adverse_world, at, event
 
+PLANTED_APPLICATION = f"{INDEX_PREFIX}1a2b"
 Numbers = dict[tuple[str, str, str], int]
 
 
@@ -36,6 +38,33 @@ def one_search(*events: dict[str, Any]) -> Signals:
     signals = Signals(events=list(events))
     signals.search("i", "c-1", at())
     return signals
+
+
+def test_what_a_check_planted_is_left_out() -> None:
+    signals = one_search(
+        event("a", "c-1", at(5), "q-i"), event("b", "c-1", at(6), "q-j", application=PLANTED_APPLICATION)
+    )
+    signals.search("j", "c-1", at(1))
+    signals.impressions[-1]["application"] = PLANTED_APPLICATION
+    marked = signals.marked()
+    assert (impressions_of(marked), events_of(marked)) == (["i"], ["a"])
+    assert left_out(marked) == {
+        ("planted", "attribution_check", "impressions"): 1,
+        ("planted", "attribution_check", "events"): 1,
+    }
+
+
+def test_what_is_kept_on_request_is_counted_as_kept() -> None:
+    world = adverse_world(3)
+    everything = replace(LIMITS, keep_duplicates=True, keep_bots=True)
+    assert {key[:2] for key in left_out(world.marked(everything))} == {("duplicates", "same_id")}
+    without_bots = left_out(world.marked(replace(LIMITS, keep_duplicates=True)))
+    assert "repeated" not in {reason for _, reason, _ in without_bots}
+    assert {filter_ for filter_, _, _ in without_bots} == {"duplicates", "bots"}
+    assert {key[:2] for key in left_out(world.marked(replace(LIMITS, keep_bots=True)))} == {
+        ("duplicates", "same_id"),
+        ("duplicates", "repeated"),
+    }
 
 
 def test_people_are_left_alone() -> None:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from iterqr_training.signals.attribution.run import attribute, read_raw
+from iterqr_training.signals.attribute_signals import SignalRules, attribute_signals
 from iterqr_training.signals.attribution.settings import AttributionSettings
-from iterqr_training.signals.attribution.summary import EventCount, count_events
-from iterqr_training.signals.engines import DEFAULT_ENGINE, Engine, open_engine
-from iterqr_training.signals.marts import Marts, write_marts
-from iterqr_training.signals.raw_files import RawFiles
-from iterqr_training.signals.tables import ATTRIBUTED_EVENTS, EVENTS, IMPRESSIONS, MARTS
+from iterqr_training.signals.attribution.summary import EventCount
+from iterqr_training.signals.cleaning import LeftOut
+from iterqr_training.signals.engines import DEFAULT_ENGINE, open_engine
+from iterqr_training.signals.filters import FilterSettings
+from iterqr_training.signals.marts import Marts
+from iterqr_training.signals.signal_folder import raw_files_of
 
 _HELP = "credit clicks and orders to the rewrites that earned them"
 _EXAMPLES = """\
@@ -30,8 +27,12 @@ examples:
   iterqr-train attribute --signals build/signals --out build/marts --engine 'spark+local?driver_memory=8g'
   iterqr-train attribute --signals /shared/signals --out /shared/marts --engine spark://host:7077
   iterqr-train attribute --signals build/signals --out build/marts --touch-actions click,add_to_cart
+  iterqr-train attribute --signals build/signals --out build/marts --max-searches-a-day 200 --keep-duplicates
+
+Of a folder that `collect` writes, only what is committed is read. Retries and bots are left out first, and counted.
 """
 _DEFAULTS = AttributionSettings()
+_FILTERS = FilterSettings()
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,67 +72,64 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     ):
         real = getattr(_DEFAULTS, name)
         parser.add_argument(_flag(name), type=float, default=real, metavar="X", help=f"{meaning} (default {real:g})")
+    _add_filter_flags(parser)
+
+
+def _add_filter_flags(parser: argparse.ArgumentParser) -> None:
+    filters = parser.add_argument_group("what is left out")
+    for name, meaning in (
+        ("repeat_window_ms", "an event like the one so shortly before it is a retry"),
+        ("max_searches_a_day", "more searches of a client are a bot's"),
+        ("max_clicks_an_hour", "more clicks of a client are a bot's"),
+        ("min_hits_to_judge", "hits that a client was shown on a day, to be judged by the share it clicked"),
+        ("nearly_everything_percent", "who clicks so many of them is a bot"),
+        ("max_unseen_events_a_day", "more events of a client, none of a logged page, are a bot's"),
+    ):
+        number = getattr(_FILTERS, name)
+        filters.add_argument(_flag(name), type=int, default=number, metavar="N", help=f"{meaning} (default {number:,})")
+    filters.add_argument("--keep-duplicates", action="store_true", help="retries are events of their own")
+    filters.add_argument("--keep-bots", action="store_true", help="nobody is judged to be a bot")
+    filters.add_argument(
+        "--applications",
+        type=_names,
+        default=(),
+        metavar="LIST",
+        help="read only what names one of these",
+    )
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """See `Command`."""
-    settings = AttributionSettings(**{name: getattr(options, name) for name in asdict(_DEFAULTS)})
-    files = RawFiles.below(options.signals)
-    with open_engine(options.engine) as engine:
-        counts: list[EventCount] = []
-
-        def write(folder: Path) -> Mapping[str, Any]:
-            seconds = _attribute(engine, files, folder, settings, console)
-            attributed = sorted((folder / ATTRIBUTED_EVENTS.name).glob("*.parquet"))
-            counts.extend(count_events(engine, engine.read(ATTRIBUTED_EVENTS, attributed)))
-            return _about(files, folder, engine, settings, seconds, counts)
-
-        marts = write_marts(options.out, write)
-    console.print(_table(counts))
-    console.print(_told(marts), highlight=False)
-    return 0
-
-
-def _attribute(
-    engine: Engine, files: RawFiles, folder: Path, settings: AttributionSettings, console: Console
-) -> dict[str, float]:
-    """Attributes, telling each step as it begins; returns the seconds each took."""
-    began: dict[str, float] = {}
-    with console.status("") as status:
+    attributing = AttributionSettings(**{name: getattr(options, name) for name in asdict(_DEFAULTS)})
+    filtering = FilterSettings(
+        **{name: getattr(options, name) for name in asdict(_FILTERS) if name != "click_actions"},
+        click_actions=attributing.click_actions,
+    )
+    rules = SignalRules(attributing, filtering, options.applications)
+    files = raw_files_of(options.signals)
+    with open_engine(options.engine) as engine, console.status("") as status:
 
         def tell(step: str) -> None:
-            began[step] = time.monotonic()
             if console.is_terminal:
                 status.update(step)
             else:
                 console.print(f"… {step}", highlight=False)
 
-        attribute(engine, read_raw(engine, files), folder, settings, tell)
-    times = [*began.values(), time.monotonic()]
-    return {step: round(end - start, 3) for step, start, end in zip(began, times[:-1], times[1:], strict=True)}
+        attributed = attribute_signals(engine, files, options.out, rules, tell)
+    console.print(_left_out_table(attributed.left_out))
+    console.print(_table(attributed.events))
+    console.print(_told(attributed.marts), highlight=False)
+    return 0
 
 
-def _about(
-    files: RawFiles,
-    folder: Path,
-    engine: Engine,
-    settings: AttributionSettings,
-    seconds: Mapping[str, float],
-    counts: Sequence[EventCount],
-) -> Mapping[str, Any]:
-    return {
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "engine": engine.kind,
-        "settings": asdict(settings),
-        "read": {spec.name: _rows(files.of(spec)) for spec in (IMPRESSIONS, EVENTS)},
-        "rows": {spec.name: _rows(sorted((folder / spec.name).glob("*.parquet"))) for spec in MARTS},
-        "events": [asdict(each) for each in counts],
-        "seconds": dict(seconds),
-    }
-
-
-def _rows(files: Sequence[Path]) -> int:
-    return sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+def _left_out_table(counts: Sequence[LeftOut]) -> Table:
+    table = Table(title="What attribution reads, and what it leaves out")
+    for column in ("", "reason", "of"):
+        table.add_column(column)
+    table.add_column("rows", justify="right")
+    for each in counts:
+        table.add_row(each.filter, each.reason, each.table, f"{each.rows:,}")
+    return table
 
 
 def _table(counts: Sequence[EventCount]) -> Table:

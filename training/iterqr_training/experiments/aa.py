@@ -20,7 +20,7 @@ from iterqr_training.experiments.user_sums import UserSums
 
 SPLITS = 200
 _FALSE_ALARMS = 0.01  # of right tests, over all metrics together: 5% for each would cry wolf
-_MIN_USERS = 20
+MIN_USERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def aa_test(
     Raises:
         SettingError: There are fewer than 20 users, or less than one split.
     """
-    if len(users) < _MIN_USERS:
-        raise SettingError(f"aa: needs at least {_MIN_USERS} users in control, not {len(users)}")
+    if len(users) < MIN_USERS:
+        raise SettingError(f"aa: needs at least {MIN_USERS} users in control, not {len(users)}")
     if splits < 1:
         raise SettingError(f"aa: needs 1 split or more, not {splits}")
     generator = np.random.default_rng(seed)

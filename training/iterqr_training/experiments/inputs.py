@@ -14,7 +14,7 @@ from iterqr_training.experiments.analysis import ExperimentData, Interleaved, Re
 from iterqr_training.experiments.arms import CONTROL, TREATMENT
 from iterqr_training.experiments.rewrite_exposure import REWRITE_JUDGMENTS, REWRITE_TRUTH
 from iterqr_training.signals.marts import read_marts
-from iterqr_training.signals.raw_files import RawFiles
+from iterqr_training.signals.signal_folder import raw_files_of
 from iterqr_training.signals.tables import (
     ATTRIBUTED_EVENTS,
     HIT_CHANNELS,
@@ -69,7 +69,7 @@ def _mart(folder: Path, spec: TableSpec) -> pa.Table:
 
 
 def _interleaved(signals: Path, marts: Path) -> Interleaved:
-    raw = RawFiles.below(signals)
+    raw = raw_files_of(signals)
     return Interleaved(
         _read(raw.of(IMPRESSIONS), IMPRESSIONS),
         _read(raw.of(HIT_CHANNELS), HIT_CHANNELS),

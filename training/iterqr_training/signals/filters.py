@@ -1,6 +1,7 @@
-"""What learning leaves out of the raw tables: duplicates and bots, both counted. The same expressions on every engine.
+"""What learning leaves out of the raw tables: what was planted, duplicates and bots, all counted.
 
-Duplicates first, then bots are judged by what is left. Days and hours are UTC. Clients without an id are never bots.
+The same expressions on every engine. What the attribution check planted goes first, then duplicates, then bots are
+judged by what is left. Days and hours are UTC. Clients without an id are never bots.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import ibis
 import ibis.expr.types as ir
 
 from iterqr_training.errors import SettingError
+from iterqr_training.signals.attribution_check.planting import INDEX_PREFIX
 
+PLANTED = "attribution_check"
 _DAY_S = 86_400
 _HOUR_S = 3_600
 # In the order in which a client's day that has several is counted for one.
@@ -36,6 +39,8 @@ class FilterSettings:
             bot's; 1 to 1,000,000. (So are those of clients that the log's sampling leaves out: nothing can be credited
             to them.)
         click_actions: UBI actions that are clicks; at least one.
+        keep_duplicates: Retries are no duplicates. A document's id is there once all the same.
+        keep_bots: Nobody is judged to be a bot.
 
     Raises:
         SettingError: One is out of its limits.
@@ -48,6 +53,8 @@ class FilterSettings:
     nearly_everything_percent: int = 90
     max_unseen_events_a_day: int = 50
     click_actions: tuple[str, ...] = ("click",)
+    keep_duplicates: bool = False
+    keep_bots: bool = False
 
     def __post_init__(self) -> None:
         _check("repeat_window_ms", self.repeat_window_ms, 0, 60_000)
@@ -95,10 +102,11 @@ def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Filt
 
     Keep the result in files where it is used more than once: an engine computes it each time.
 
-    A document's id is there once: the row with the earliest time is kept, others are `same_id`. Of events that tell the
-    same client, query, action, object and position, each within `repeat_window_ms` of the one before, the first is
-    kept, others are `repeated`; events that tell neither client nor query are no repeats. All else of a client on a day
-    on which it is found to be a bot has the first of `BOT_REASONS` that holds.
+    What an attribution check planted is `attribution_check`, in case it was collected before it was taken away. Of the
+    rest, a document's id is there once: the row with the earliest time is kept, others are `same_id`. Of events that
+    tell the same client, query, action, object and position, each within `repeat_window_ms` of the one before, the
+    first is kept, others are `repeated`; events that tell neither client nor query are no repeats. All else of a client
+    on a day on which it is found to be a bot has the first of `BOT_REASONS` that holds.
 
     Args:
         impressions: `tables.IMPRESSIONS`.
@@ -107,15 +115,23 @@ def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Filt
         settings: The limits.
     """
     pages = _with_day(_numbered(impressions, "impression_id"))
-    pages = pages.mutate(left_out=ibis.cases((pages.copy_number > 0, "same_id"), else_=""))
-    done = _with_day(_repeats_marked(_numbered(events, "event_id"), settings.repeat_window_ms))
+    pages = pages.mutate(left_out=ibis.cases((_planted(pages), PLANTED), (pages.copy_number > 0, "same_id"), else_=""))
+    done = _with_day(_numbered(events, "event_id"))
+    is_repeat: ir.BooleanValue = ibis.literal(False)
+    if not settings.keep_duplicates:
+        done = _repeats_marked(done, settings.repeat_window_ms)
+        is_repeat = done.repeats
     done = done.mutate(
-        left_out=ibis.cases((done.copy_number > 0, "same_id"), (done.repeats, "repeated"), else_=""),
+        left_out=ibis.cases(
+            (_planted(done), PLANTED), (done.copy_number > 0, "same_id"), (is_repeat, "repeated"), else_=""
+        ),
     )
-    bots = _bot_days(kept(pages), hits, kept(done), settings)
+    if not settings.keep_bots:
+        bots = _bot_days(kept(pages), hits, kept(done), settings)
+        pages, done = _judged(pages, bots), _judged(done, bots)
     return MarkedSignals(
-        impressions=_judged(pages, bots).select(*impressions.columns, "left_out"),
-        events=_judged(done, bots).select(*events.columns, "left_out"),
+        impressions=pages.select(*impressions.columns, "left_out"),
+        events=done.select(*events.columns, "left_out"),
     )
 
 
@@ -125,7 +141,7 @@ def kept(marked: ir.Table) -> ir.Table:
 
 
 def counts(marked: MarkedSignals) -> ir.Table:
-    """What was left out for what: filter (duplicates, bots, and kept for what is left), reason, table, rows.
+    """What was left out for what: filter (planted, duplicates, bots, and kept for what is left), reason, table, rows.
 
     `table` is impressions or events, and for bots also client_days. What there is nothing of has no row.
     """
@@ -140,9 +156,16 @@ def counts(marked: MarkedSignals) -> ir.Table:
     )
     counted = everything.group_by("left_out", "table").aggregate(rows=everything.count())
     named = ibis.cases(
-        (counted.left_out == "", "kept"), (counted.left_out.isin(BOT_REASONS), "bots"), else_="duplicates"
+        (counted.left_out == "", "kept"),
+        (counted.left_out == PLANTED, "planted"),
+        (counted.left_out.isin(BOT_REASONS), "bots"),
+        else_="duplicates",
     )
     return counted.select(filter=named, reason=counted.left_out, table=counted.table, rows=counted.rows)
+
+
+def _planted(table: ir.Table) -> ir.BooleanValue:
+    return table.application.startswith(INDEX_PREFIX)
 
 
 def _numbered(table: ir.Table, key: str) -> ir.Table:

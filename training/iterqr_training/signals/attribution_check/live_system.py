@@ -12,10 +12,9 @@ from opensearchpy.exceptions import NotFoundError, OpenSearchException
 
 from iterqr_training.errors import SourceError
 from iterqr_training.signals.attribution_check.cases import WINDOW_SIZE
-from iterqr_training.signals.attribution_check.planting import PlantedDocument
+from iterqr_training.signals.attribution_check.planting import INDEX_PREFIX, PlantedDocument
 from iterqr_training.signals.attribution_check.settings import CheckSettings
 
-INDEX_PREFIX = "iterqr-attribution-check-"
 _BUDGET_MS = 20_000  # the check may wait for a slow model; it only needs the token that comes with its answer
 _OWN_PIPELINE: Mapping[str, Any] = {
     "request_processors": [{"query_rewrite": {}}],

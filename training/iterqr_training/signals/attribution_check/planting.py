@@ -7,6 +7,9 @@ from datetime import timedelta
 from enum import Enum
 from fractions import Fraction
 
+INDEX_PREFIX = "iterqr-attribution-check-"
+"""With what the name of each run's index and application begins."""
+
 
 class Shopper(Enum):
     """Who searches and acts; the check gives each a client id."""

@@ -77,9 +77,9 @@ def _without_client(events: ir.Table) -> ir.Table:
 def _early(signals: Signals, tolerance_s: int) -> list[ir.Table]:
     """Events against the first page of their search: nobody clicks on what is not there yet, but clocks differ."""
     pages = signals.impressions.filter(signals.impressions.query_id != "")
-    first = pages.group_by(page_query_id=pages.query_id).agg(page_s=pages.timestamp.epoch_seconds().min())
+    first = pages.group_by(page_query_id=pages.query_id).agg(page_s=_second(pages.timestamp).min())
     events = signals.events.select(
-        "query_id", day=_day(signals.events.timestamp), event_s=signals.events.timestamp.epoch_seconds()
+        "query_id", day=_day(signals.events.timestamp), event_s=_second(signals.events.timestamp)
     )
     joined = events.inner_join(first, events.query_id == first.page_query_id)
     led = joined.select("day", lead_s=ibis.greatest(joined.page_s - joined.event_s, 0))
@@ -110,6 +110,11 @@ def _tail(outcomes: ir.Table, settings: HealthSettings) -> list[ir.Table]:
     needed = undated.clicks.count() * settings.level1_clicks_needed
     volume = undated.group_by("day").agg(part=undated.clicks.sum(), whole=needed)
     return [_counted("labelled_tail", undated, undated.labelled), _named("level1_volume", volume)]
+
+
+def _second(time: ir.TimestampValue) -> ir.IntegerValue:
+    """Whole seconds: DuckDB's have a fraction, whatever Ibis says of their type."""
+    return time.epoch_seconds() // 1
 
 
 def _day(time: ir.TimestampValue) -> ir.IntegerValue:
