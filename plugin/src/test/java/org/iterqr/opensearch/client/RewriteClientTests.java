@@ -375,7 +375,7 @@ class RewriteClientTests {
   void whoHasTimeLeftAsksAgainWhenTheSharedCallRanOutOfIt() throws Exception {
     TestServer slow = server(TestServer.SILENT);
     connect(Settings.EMPTY, slow);
-    CompletableFuture<RewriteReply> hasty = start("pad tai", 200);
+    CompletableFuture<RewriteReply> hasty = start("pad tai", 1_000);
     CompletableFuture<RewriteReply> patient = start("pad tai", 10_000);
     eventually(() -> slow.calls() == 1);
     slow.answer(TestServer.rewrites("late"));
