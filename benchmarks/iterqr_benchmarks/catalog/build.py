@@ -6,7 +6,7 @@ import random
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from iterqr_benchmarks.catalog.ingredients import IngredientTable, load_ingredients
@@ -106,6 +106,19 @@ def _rate(seed: int, lines: list[tuple[Merchant, MenuLine]]) -> Iterator[Dish]:
         of_region = [i for i, (merchant, _) in enumerate(lines) if merchant.region == region]
         for rank, i in enumerate(sorted(of_region, key=lambda i: -scores[i]), start=1):
             orders[i] = max(1, round(_TOP_ORDERS / rank**_ZIPF_EXPONENT))
+    yield from listed_dishes(lines, ratings, orders)
+
+
+def listed_dishes(
+    lines: Sequence[tuple[Merchant, MenuLine]], ratings: Sequence[float], orders: Mapping[int, int]
+) -> Iterator[Dish]:
+    """Yields the dishes of menu lines, numbered within their merchant.
+
+    Args:
+        lines: With their merchants, in menu order.
+        ratings: Of each line.
+        orders: Of each line, by its place in `lines`.
+    """
     numbers: dict[str, int] = {}
     for i, (merchant, line) in enumerate(lines):
         number = numbers[merchant.merchant_id] = numbers.get(merchant.merchant_id, 0) + 1

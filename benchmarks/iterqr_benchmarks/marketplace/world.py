@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 
 from iterqr_benchmarks.catalog import Dish, Merchant, load_ingredients
-from iterqr_benchmarks.catalog.build import write_menu
+from iterqr_benchmarks.catalog.build import listed_dishes, write_menu
 from iterqr_benchmarks.catalog.menu import MenuLine
 from iterqr_benchmarks.marketplace.draws import Draws
 from iterqr_benchmarks.marketplace.merchants import region_names, stalls
@@ -52,24 +52,7 @@ def _rate(seed: int, region: str, lines: list[tuple[Merchant, MenuLine]]) -> Ite
         line.popularity * rating**2 * rng.lognormvariate(0, 0.9)
         for (_, line), rating in zip(lines, ratings, strict=True)
     ]
-    orders = [0] * len(lines)
+    orders: dict[int, int] = {}
     for rank, i in enumerate(sorted(range(len(lines)), key=lambda i: -scores[i]), start=1):
         orders[i] = max(1, round(_TOP_ORDERS / rank**_ZIPF_EXPONENT))
-    numbers: dict[str, int] = {}
-    for i, (merchant, line) in enumerate(lines):
-        number = numbers[merchant.merchant_id] = numbers.get(merchant.merchant_id, 0) + 1
-        yield Dish(
-            dish_id=f"{merchant.merchant_id}-{number:02d}",
-            title=line.title,
-            merchant=merchant.name,
-            merchant_id=merchant.merchant_id,
-            region=region,
-            cuisine=merchant.cuisine,
-            description=line.description,
-            ingredients=line.ingredients,
-            tags=line.tags,
-            price=line.price,
-            rating=ratings[i],
-            orders=orders[i],
-            base_dish=line.base_dish,
-        )
+    yield from listed_dishes(lines, ratings, orders)
