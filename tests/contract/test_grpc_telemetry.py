@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from structlog.testing import capture_logs
 from support.grpc_calls import failure_of
+from support.plugin_search import eventually
 from support.rewrite_server import Overrides, RunningServer, free_port, rewrites_script, running_server
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -131,14 +132,21 @@ def test_query_text_is_logged_only_on_demand() -> None:
     assert entry["rewrite_texts"] == ["hidden thai"]
 
 
+def metrics(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
+        text: str = response.read().decode()
+    return text
+
+
 def test_metrics_endpoint() -> None:
     port = free_port()
     with running_server(script=SCRIPT, overrides={"telemetry": {"prometheus_port": port}}) as server:
         call(server)
         call(server)
         failure_of(lambda: call(server, "x" * 300))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as response:
-            text = response.read().decode()
+        # A call is counted when it is over, which may be after its caller has the answer.
+        eventually(lambda: 'code="INVALID_ARGUMENT"' in metrics(port))
+        text = metrics(port)
     for line in (
         'iterqr_calls_total{code="OK",method="RewriteQuery"} 2.0',
         'iterqr_calls_total{code="INVALID_ARGUMENT",method="RewriteQuery"} 1.0',

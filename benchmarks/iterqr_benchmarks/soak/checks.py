@@ -18,12 +18,13 @@ TOLERATED: Mapping[str, float] = {"threads": 3, "search_contexts": 2, "search_ta
 """Searches are in flight while a sample is taken."""
 
 SHORT_S = 300.0
-TOLERATED_THREADS_IN_SHORT = 40
+TOLERATED_IN_SHORT: Mapping[str, float] = {"threads": 40, "heap_mib": 40}
+"""A node's pools grow to their size as they are used, and give threads back only after minutes; its heap fills with
+what is made on first use."""
+
 USED: frozenset[str] = frozenset({"fused", "expanded", "shadow"})
 LEAST_USED = 0.5
 """Of the searches through the pipeline: else it is refusals that were soaked."""
-
-"""A node's pools grow to their size as they are used, and give threads back only after minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ def _no_growth(samples: Sequence[Sample]) -> list[Check]:
     found = []
     for measure, its in trends(samples).items():
         tolerance = TOLERATED.get(measure, TOLERATED_SHARE.get(measure, 0.0) * its.level)
-        if measure == "threads" and samples[-1].at_s < SHORT_S:
-            tolerance = TOLERATED_THREADS_IN_SHORT
+        if samples[-1].at_s < SHORT_S:
+            tolerance = TOLERATED_IN_SHORT.get(measure, tolerance)
         told = f"{its.growth:+.1f} at level {its.level:.1f} (tolerated {tolerance:.1f}), p {its.p_value:.3f}"
         found.append(Check(f"{measure} does not grow", not its.is_growth(tolerance), told))
     return found

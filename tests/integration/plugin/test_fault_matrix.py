@@ -40,7 +40,7 @@ from support.opensearch_node import DEFAULT_VERSION, TEST_SETTINGS, RunningClust
 from support.plugin_search import STATS, Body, eventually, match, pipeline_body, set_endpoint
 from support.rewrite_server import RewriteServerProcess, rewrite_server_process
 from support.scripted_service import answers, fails, reply, scripted_service
-from support.search_load import Latencies, SearchLoad, added, latencies, search_load
+from support.search_load import Answered, Latencies, SearchLoad, added, latencies, search_load
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
 
@@ -253,7 +253,11 @@ FAULTS = (
         led_to(lambda: replying(BOMB, grpc.Compression.Gzip)),
         NO_GRPC | {"timeout"},
     ),
-    Fault("server too busy", led_to(lambda: refusing(grpc.StatusCode.RESOURCE_EXHAUSTED)), {"rejected"} | UNASKED),
+    Fault(
+        "server too busy",
+        led_to(lambda: refusing(grpc.StatusCode.RESOURCE_EXHAUSTED)),
+        {"rejected", "timeout"} | UNASKED,  # a refusal may come late on a busy machine
+    ),
     Fault("server flapping", flapping, NO_GRPC | {"timeout", "fused"}, in_expand=True),
     Fault("one replica of two flapping", flapping, NO_GRPC | {"timeout", "fused"}, fused_share=0.9, spare=True),
     Fault("one replica of two silent", behaving(Silence()), {"timeout", "fused"}, fused_share=1.0, spare=True),
@@ -323,8 +327,8 @@ def assert_in_time(stage: Stage, during: Latencies) -> None:
     assert during.added_p99 <= BUDGET_MS + 20 + stage.noise_ms, during
 
 
-def assert_nobody_was_harmed(load: SearchLoad) -> None:
-    assert not [pair for pair in load.pairs if pair.failed]
+def assert_nobody_was_harmed(load: SearchLoad, besides: Callable[[Answered], bool] = lambda _search: False) -> None:
+    assert not [pair for pair in load.pairs if pair.failed and not besides(pair.through)]
     assert not [pair for pair in load.pairs if pair.differs]
 
 
@@ -506,12 +510,14 @@ def test_a_node_of_three_is_lost_while_it_searches(
         load.wait_for_rewrites()
         begin_s = time.monotonic()
         plugin_cluster.kill(2)
+        killed_s = time.monotonic()
         load.run_for(fault_seconds)
         end_s = time.monotonic()
         load.wait_for_rewrites()
         plugin_cluster.start(2)
         recovered_s = load.wait_for_rewrites()
-    assert_nobody_was_harmed(load)
+    # A search that is on its way while the node dies may lose the shards there, a plain one too.
+    assert_nobody_was_harmed(load, besides=lambda search: search.started_s < killed_s and search.ended_s > begin_s)
     during = latencies(load.between(begin_s, end_s))
     stage.rows.append(
         Row("node of three lost", len(load.pairs), dict(load.outcomes(begin_s, end_s)), during, round(recovered_s, 2))

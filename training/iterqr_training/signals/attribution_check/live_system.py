@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from iterqr_training.signals.attribution_check.planting import INDEX_PREFIX, Pla
 from iterqr_training.signals.attribution_check.settings import CheckSettings
 
 _BUDGET_MS = 20_000  # the check may wait for a slow model; it only needs the token that comes with its answer
+_LATE_S = 5.0  # impressions are written behind the searches, by default within a second
+_POLL_S = 0.2
 _OWN_PIPELINE: Mapping[str, Any] = {
     "request_processors": [{"query_rewrite": {}}],
     "response_processors": [{"rewrite_channel": {}}],
@@ -50,6 +53,7 @@ class LiveSystem:
         self._settings = settings
         self.application = f"{INDEX_PREFIX}{run_id}"
         self.index = self.application
+        self._searches = 0
 
     @contextmanager
     def planted(self, documents: Sequence[PlantedDocument]) -> Iterator[None]:
@@ -92,6 +96,7 @@ class LiveSystem:
         if not self._settings.pipeline:
             body["search_pipeline"] = _OWN_PIPELINE
             params = {}
+        self._searches += 1
         with _asking("a search through the plugin"):
             response = self._client.search(index=self.index, body=body, params=params)
         facts = response.get("ext", {}).get("iterqr")
@@ -130,14 +135,28 @@ class LiveSystem:
     def _take_away(self) -> None:
         with _asking(f"delete what {self.application} has planted"):
             self._client.indices.delete(index=self.index, params={"ignore_unavailable": "true"})
-            for index in (self._settings.impressions, self._settings.queries, self._settings.events):
-                try:
-                    self._client.indices.refresh(index=index)
-                    self._client.delete_by_query(
-                        index=index, body={"query": self._own()}, params={"conflicts": "proceed", "refresh": "true"}
-                    )
-                except NotFoundError:
-                    continue
+            late_until = time.monotonic() + _LATE_S
+            logged = self._delete_own(self._settings.impressions)
+            while logged < self._searches and time.monotonic() < late_until:
+                time.sleep(_POLL_S)
+                logged += self._delete_own(self._settings.impressions)
+            # Where the plugin writes UBI queries there is one for each impression; elsewhere there is none.
+            queries = self._delete_own(self._settings.queries)
+            while 0 < queries < logged and time.monotonic() < late_until:
+                time.sleep(_POLL_S)
+                queries += self._delete_own(self._settings.queries)
+            self._delete_own(self._settings.events)
+
+    def _delete_own(self, index: str) -> int:
+        try:
+            self._client.indices.refresh(index=index)
+            done = self._client.delete_by_query(
+                index=index, body={"query": self._own()}, params={"conflicts": "proceed", "refresh": "true"}
+            )
+        except NotFoundError:
+            return 0
+        deleted: int = done["deleted"]
+        return deleted
 
     def _own(self) -> dict[str, Any]:
         return {"term": {"application": self.application}}
