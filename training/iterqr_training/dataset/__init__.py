@@ -1,0 +1,1 @@
+"""Training data: labelled examples of three tasks, and their splits."""
