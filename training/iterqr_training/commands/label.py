@@ -49,9 +49,10 @@ examples:
       --truth build/sim/judgments/rewrite_truth.parquet          compared with, never learned from
 
 Writes labels.jsonl, chains.jsonl (the reasoning before good rewrites) and labels.json, which says how well labels agree
-with people or truth. A judge below --min-kappa is not used. The API's key is read from OPENAI_API_KEY (--judge-key-env).
+with people or truth. A judge below --min-kappa is not used. The key of its API is in OPENAI_API_KEY (--judge-key-env).
 Files of labels, people's too, are JSON lines or CSV: task, query, subject, label (yes or no); optional: kind, region,
-weight, source, observed_at, band, clients. Exit status 1: labels fail the check label_agreement; `dataset` refuses them.
+weight, source, observed_at, band, clients. Exit status 1: labels fail the check label_agreement, `dataset` refuses
+them.
 """
 _DEFAULTS = LabelSettings()
 _MEANINGS = {

@@ -79,8 +79,9 @@ def agreement(
         if labelled is task and pair.kind is kind and true is not None:
             counts.setdefault(pair.query_key, [0, 0, 0, 0])[2 * (not positive) + (not true)] += 1
     by_query = np.array([counts[key] for key in sorted(counts)], dtype=np.float64).reshape(-1, 4)
-    cells = [int(each) for each in by_query.sum(axis=0)]
-    return Agreement(labels, with_.name, task, kind, *cells, kappa=_kappa_estimate(by_query, seed))
+    yes_yes, yes_no, no_yes, no_no = (int(each) for each in by_query.sum(axis=0))
+    kappa = _kappa_estimate(by_query, seed)
+    return Agreement(labels, with_.name, task, kind, yes_yes, yes_no, no_yes, no_no, kappa)
 
 
 def kappas(cells: Floats) -> Floats:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
@@ -102,9 +102,7 @@ class BaseServer:
         """
         requests = (
             pb.RewriteQueriesRequest(
-                request=pb.RewriteQueryRequest(
-                    query=query, region=region, tenant=_TENANT, request_id=f"chain-{place}"
-                )
+                request=pb.RewriteQueryRequest(query=query, region=region, tenant=_TENANT, request_id=f"chain-{place}")
             )
             for place, (query, region) in enumerate(queries)
         )
@@ -136,6 +134,6 @@ class BaseServer:
             )
 
     def _fault(self, error: grpc.RpcError) -> JudgeError:
-        code = error.code().name if isinstance(error, grpc.Call) else type(error).__name__
-        detail = error.details() if isinstance(error, grpc.Call) else ""
-        return JudgeError(f"server {self._settings.address}: {code} {detail}".rstrip())
+        ended: Any = error  # a grpc.Call too, which the library's types do not say
+        detail = ended.details() or ""
+        return JudgeError(f"server {self._settings.address}: {ended.code().name} {detail}".rstrip())

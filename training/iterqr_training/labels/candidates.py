@@ -111,9 +111,7 @@ def _queries(rows: pa.Table, bands: Mapping[str, Band]) -> Mapping[tuple[str, st
     }
 
 
-def _rewrites(
-    rows: pa.Table, queries: Mapping[tuple[str, str], Query], settings: LabelSettings
-) -> Sequence[Candidate]:
+def _rewrites(rows: pa.Table, queries: Mapping[tuple[str, str], Query], settings: LabelSettings) -> Sequence[Candidate]:
     return [
         Candidate(query, row["rewrite_text"], _evidence(row, settings))
         for row in rows.to_pylist()
@@ -160,9 +158,7 @@ def _items(
     ]
 
 
-def _allowed(
-    found: Sequence[Candidate], settings: LabelSettings, left_out: Counter[str]
-) -> tuple[Candidate, ...]:
+def _allowed(found: Sequence[Candidate], settings: LabelSettings, left_out: Counter[str]) -> tuple[Candidate, ...]:
     kept = []
     for each in sorted(found, key=lambda each: (each.query.text, each.query.region, each.subject)):
         if not each.query.text or each.query.clients < settings.min_clients:

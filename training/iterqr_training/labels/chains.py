@@ -106,9 +106,7 @@ def _chain(query: str, region: str, reply: pb.RewriteQueryResponse) -> Chain | N
     thought = reply.chain_of_thought
     if not (thought.fix and thought.intent and thought.meaning):
         return None
-    return Chain(
-        query, region, tuple(reply.hints), thought.fix, thought.intent, thought.meaning, reply.checkpoint_id
-    )
+    return Chain(query, region, tuple(reply.hints), thought.fix, thought.intent, thought.meaning, reply.checkpoint_id)
 
 
 def _read(line: str, where: str) -> Chain:

@@ -96,9 +96,7 @@ class ChatJudge:
 
     def judge(self, subjects: Sequence[Subject], on_judged: Callable[[int], None]) -> Judging:
         """See `Judge`."""
-        verdicts = {
-            each: known for each in subjects if (known := self._cache.find(self._request([each]))) is not None
-        }
+        verdicts = {each: known for each in subjects if (known := self._cache.find(self._request([each]))) is not None}
         from_cache = len(verdicts)
         on_judged(from_cache)
         missing = [each for each in subjects if each not in verdicts]

@@ -98,7 +98,9 @@ def decide_item(candidate: Candidate, mean_rate: float, settings: LabelSettings)
     lift = _lift(candidate, mean_rate, settings)
     if seen.clicks > 0 and lift >= settings.positive_lift:
         return _good(lift)
-    return _bad(candidate, settings) if seen.examined >= settings.min_examined and lift <= settings.negative_lift else None
+    return (
+        _bad(candidate, settings) if seen.examined >= settings.min_examined and lift <= settings.negative_lift else None
+    )
 
 
 def _lift(candidate: Candidate, mean_rate: float, settings: LabelSettings) -> float:

@@ -121,14 +121,14 @@ def item_exposure(tables: LabelTables) -> ir.Table:
     shown = tables.hits.filter(tables.hits.shown).join(tables.pages, "impression_id")
     examined = _examined(shown, tables.examination)
     seen = examined.group_by(*_ITEM).agg(examined_ppb=total(examined.examination_ppb))
-    single = tables.credited.select(*_ITEM, "event_id", "kind").distinct()  # an event of several rewrites has several rows
+    single = tables.credited.select(
+        *_ITEM, "event_id", "kind"
+    ).distinct()  # an event of several rewrites has several rows
     done = single.group_by(*_ITEM).agg(
         clicks=total(as_int(single.kind == CLICK)), orders=total(as_int(single.kind == ORDER))
     )
     joined = seen.left_join(done, list(_ITEM))
-    return joined.select(
-        *_ITEM, "examined_ppb", clicks=joined.clicks.fill_null(0), orders=joined.orders.fill_null(0)
-    )
+    return joined.select(*_ITEM, "examined_ppb", clicks=joined.clicks.fill_null(0), orders=joined.orders.fill_null(0))
 
 
 def _examined(hits: ir.Table, examination: ir.Table) -> ir.Table:

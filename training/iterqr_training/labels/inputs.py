@@ -66,7 +66,9 @@ def _titles(path: Path) -> Iterator[tuple[str, str]]:
         return
     with path.open(encoding="utf-8", newline="") as file:
         lines: Iterator[Any] = (
-            csv.DictReader(file) if path.suffix.lower() == ".csv" else (json.loads(line) for line in file if line.strip())
+            csv.DictReader(file)
+            if path.suffix.lower() == ".csv"
+            else (json.loads(line) for line in file if line.strip())
         )
         for number, row in enumerate(lines, 1):
             told = row if isinstance(row, dict) else {}

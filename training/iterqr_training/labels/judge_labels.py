@@ -143,7 +143,9 @@ def _belief(
         both = [(verdicts[pair].relevance, good) for pair, good in decided.items() if pair in verdicts]
         threshold = fit_threshold([score for score, _ in both], [good for _, good in both])
     told = {
-        (task, pair): _probability(verdict, task) >= threshold for pair, verdict in verdicts.items() if pair.kind is kind
+        (task, pair): _probability(verdict, task) >= threshold
+        for pair, verdict in verdicts.items()
+        if pair.kind is kind
     }
     found = [agreement("judge", told, task, kind, each, settings.seed) for each in references]
     enough = next((each for each in found if each.pairs >= settings.min_reference), None)

@@ -126,9 +126,7 @@ def _label(row: Mapping[str, Any], where: str, only: LabelSource | None) -> Labe
         kind=kind,
         positive=_choice(row, "label", ("yes", "no"), "", where) == "yes",
         weight=_weight(row, where),
-        source=LabelSource(
-            _choice(row, "source", (only,) if only else tuple(LabelSource), LabelSource.HUMAN, where)
-        ),
+        source=LabelSource(_choice(row, "source", (only,) if only else tuple(LabelSource), LabelSource.HUMAN, where)),
         observed_at=_time(row, where),
         band=Band(_choice(row, "band", tuple(Band), Band.TAIL, where)),
         clients=_clients(row, where),

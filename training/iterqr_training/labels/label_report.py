@@ -25,14 +25,16 @@ UPPER_BOUND = (
 )
 
 
-def label_json(labelled: Labelled, iteration: int, settings: LabelSettings, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def label_json(
+    labelled: Labelled, iteration: int, settings: LabelSettings, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
     """Returns what labels.json says, without digests; null for what is not defined. Nothing in it depends on time."""
     return {
         "iteration": iteration,
         "is_upper_bound": labelled.is_upper_bound,
         "words": list(label_words(labelled)),
         "checks": [asdict(each) for each in labelled.checks],
-        "agreements": [_agreement_json(each) for each in labelled.agreements],
+        "agreements": [agreement_json(each) for each in labelled.agreements],
         "judge": {
             "name": labelled.judge,
             "judged": len(labelled.judging.verdicts),
@@ -82,8 +84,8 @@ def label_console(labelled: Labelled) -> Group:
         cost = "" if used.cost is None else f", cost {used.cost:.4f}"
         parts.append(
             Text(
-                f"• judge {labelled.judge}: {len(labelled.judging.verdicts):,} judged, {used.from_cache:,} of them known "
-                f"before, {labelled.judging.unreadable:,} unreadable; {used.requests:,} requests, "
+                f"• judge {labelled.judge}: {len(labelled.judging.verdicts):,} judged, {used.from_cache:,} of them "
+                f"known before, {labelled.judging.unreadable:,} unreadable; {used.requests:,} requests, "
                 f"{used.prompt_tokens:,} + {used.completion_tokens:,} tokens{cost}"
             )
         )
@@ -91,6 +93,28 @@ def label_console(labelled: Labelled) -> Group:
     missing = "".join(f"; {count:,} missing: {reason}" for reason, count in sorted(chains.missing.items()))
     parts.append(Text(f"• chains of thought for {len(chains.found):,} queries with good rewrites{missing}"))
     return Group(*parts)
+
+
+def agreement_json(each: Agreement) -> dict[str, Any]:
+    """Returns an agreement as JSON; null for what is not defined."""
+    numbers = {
+        "kappa": each.kappa.value,
+        "kappa_low": each.kappa.low,
+        "kappa_high": each.kappa.high,
+        "precision": each.precision,
+        "recall": each.recall,
+    }
+    return {
+        "labels": each.labels,
+        "reference": each.reference,
+        "task": each.task,
+        "kind": each.kind,
+        "pairs": each.pairs,
+        "confusion": {
+            "yes_yes": each.yes_yes, "yes_no": each.yes_no, "no_yes": each.no_yes, "no_no": each.no_no
+        },
+        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }  # fmt: skip
 
 
 def _counts(labels: Sequence[Label]) -> list[dict[str, Any]]:
@@ -126,34 +150,19 @@ def _agreements_table(found: Sequence[Agreement]) -> Table:
         cells = (each.pairs, each.yes_yes, each.yes_no, each.no_yes, each.no_no)
         shares = (_share(each.precision), _share(each.recall))
         table.add_row(
-            each.labels, each.reference, each.task, f"{each.kind}s", *(f"{n:,}" for n in cells), kappa_words(each), *shares
+            each.labels,
+            each.reference,
+            each.task,
+            f"{each.kind}s",
+            *(f"{n:,}" for n in cells),
+            kappa_words(each),
+            *shares,
         )
     return table
 
 
 def _share(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "–"
-
-
-def _agreement_json(each: Agreement) -> dict[str, Any]:
-    numbers = {
-        "kappa": each.kappa.value,
-        "kappa_low": each.kappa.low,
-        "kappa_high": each.kappa.high,
-        "precision": each.precision,
-        "recall": each.recall,
-    }
-    return {
-        "labels": each.labels,
-        "reference": each.reference,
-        "task": each.task,
-        "kind": each.kind,
-        "pairs": each.pairs,
-        "confusion": {
-            "yes_yes": each.yes_yes, "yes_no": each.yes_no, "no_yes": each.no_yes, "no_no": each.no_no
-        },
-        **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
-    }  # fmt: skip
 
 
 def _belief_json(each: Belief) -> dict[str, Any]:
@@ -163,5 +172,5 @@ def _belief_json(each: Belief) -> dict[str, Any]:
         "threshold": each.threshold,
         "used": each.used,
         "words": each.words,
-        "agreement": None if each.agreement is None else _agreement_json(each.agreement),
+        "agreement": None if each.agreement is None else agreement_json(each.agreement),
     }

@@ -147,9 +147,7 @@ def _compared(
     of_clicks = compare_labels("clicks", clicks, references, settings)
     of_judge = tuple(each.agreement for each in believed if each.agreement is not None)
     final = compare_labels("final", merged, references, settings)
-    checks = tuple(
-        label_agreement_check(each, settings.min_label_kappa, settings.min_reference) for each in final
-    )
+    checks = tuple(label_agreement_check(each, settings.min_label_kappa, settings.min_reference) for each in final)
     return (*of_clicks, *of_judge, *final), checks
 
 

@@ -79,4 +79,3 @@ def merge(groups: Iterable[Sequence[Label]]) -> Merged:
 
 def _rank(label: Label) -> tuple[int, float, bool, str]:
     return _ORDER[label.task].index(label.source), -label.weight, not label.positive, label.subject
-
