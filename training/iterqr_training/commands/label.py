@@ -18,7 +18,7 @@ from iterqr_training.dataset.rows import LabelSource
 from iterqr_training.errors import SettingError
 from iterqr_training.labels.agreement import failed
 from iterqr_training.labels.base_server import BaseServer, BaseSettings
-from iterqr_training.labels.chains import read_chains
+from iterqr_training.labels.chains import ChainJournal, read_chains
 from iterqr_training.labels.inputs import open_tables, read_titles
 from iterqr_training.labels.judging import Judge
 from iterqr_training.labels.label_files import read_labels
@@ -27,6 +27,7 @@ from iterqr_training.labels.label_report import label_console, label_json
 from iterqr_training.labels.label_signals import Sources, StartStep, label_signals
 from iterqr_training.labels.reference import HUMAN, read_truth, reference
 from iterqr_training.labels.settings import LabelSettings
+from iterqr_training.labels.verdict_cache import VerdictCache
 from iterqr_training.signals.engines import DEFAULT_ENGINE, Engine, open_engine
 from iterqr_training.signals.hints_index import HintsTarget, catalog_titles
 from iterqr_training.signals.marts import Marts, read_marts
@@ -156,18 +157,22 @@ def run(options: argparse.Namespace, console: Console) -> int:
         open_engine(options.engine) as engine,
         StepProgress(console) as progress,
     ):
-        base = _base(options, open_things)
+        journal = ChainJournal(options.out / ".chains-journal.jsonl")
+        cache = VerdictCache(options.judge_cache or options.out / ".judge-cache")
+        base = _base(options, cache, open_things)
         sources = Sources(
             titles=_titles(options, engine, signals, progress.start),
             references=tuple(references),
-            judge=_judge(options, base, open_things),
+            judge=_judge(options, base, cache, open_things),
             base=base,
+            journal=journal,
             chains=read_chains(options.chains) if options.chains else {},
             learns_truth=options.upper_bound_learn_truth,
         )
         labelled = label_signals(engine, open_tables(engine, signals, marts), sources, settings, progress.start)
     about = label_json(labelled, options.iteration, settings, _inputs(options, marts))
     write_label_folder(options.out, labelled.merged.labels, labelled.chains.found, about)
+    journal.remove()
     if labelled.judge:
         _write_usage(options.out / "judge_usage.json", asdict(labelled.judging.usage))
     if not console.is_terminal:
@@ -176,19 +181,20 @@ def run(options: argparse.Namespace, console: Console) -> int:
     return 1 if failed(labelled.checks) else 0
 
 
-def _base(options: argparse.Namespace, open_things: contextlib.ExitStack) -> BaseServer | None:
+def _base(options: argparse.Namespace, cache: VerdictCache, open_things: contextlib.ExitStack) -> BaseServer | None:
     if not options.server:
         if options.judge == "base":
             raise SettingError("judge base needs --server and --base-checkpoint")
         return None
-    return open_things.enter_context(BaseServer(BaseSettings(options.server, options.base_checkpoint)))
+    return open_things.enter_context(BaseServer(BaseSettings(options.server, options.base_checkpoint), cache))
 
 
-def _judge(options: argparse.Namespace, base: BaseServer | None, open_things: contextlib.ExitStack) -> Judge | None:
+def _judge(
+    options: argparse.Namespace, base: BaseServer | None, cache: VerdictCache, open_things: contextlib.ExitStack
+) -> Judge | None:
     if options.judge != "chat":
         return base if options.judge == "base" else None
     from iterqr_training.labels.chat_judge import ChatJudge, ChatSettings  # noqa: PLC0415 - half a second to import
-    from iterqr_training.labels.verdict_cache import VerdictCache  # noqa: PLC0415 - with it
 
     settings = ChatSettings(
         model=options.judge_model,
@@ -202,7 +208,6 @@ def _judge(options: argparse.Namespace, base: BaseServer | None, open_things: co
         prompt_price=options.prompt_price,
         completion_price=options.completion_price,
     )
-    cache = VerdictCache(options.judge_cache or options.out / ".judge-cache")
     return open_things.enter_context(ChatJudge(settings, cache))
 
 

@@ -7,7 +7,7 @@ reasoning that it is trained on, learns to agree with itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -15,9 +15,11 @@ from typing import Any, Self
 import grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
+from iterqr_proto.rewrite_format import SCORING_VERSION
 
 from iterqr_training.errors import JudgeError, SettingError
 from iterqr_training.labels.judging import Judging, Subject, Usage, Verdict
+from iterqr_training.labels.verdict_cache import VerdictCache
 
 _MAX_REWRITES = 64  # of one call
 _TENANT = "iterqr-training"
@@ -61,8 +63,9 @@ class BaseSettings:
 class BaseServer:
     """One connection. See `Judge`; `rewrite` is for chains of thought."""
 
-    def __init__(self, settings: BaseSettings) -> None:
+    def __init__(self, settings: BaseSettings, cache: VerdictCache) -> None:
         self.name = settings.checkpoint_id
+        self._cache = cache
         self._settings = settings
         options = [("grpc.enable_http_proxy", 0), ("grpc.service_config", json.dumps(_RETRIES))]
         self._channel = grpc.insecure_channel(settings.address, options)
@@ -78,18 +81,23 @@ class BaseServer:
 
     def judge(self, subjects: Sequence[Subject], on_judged: Callable[[int], None]) -> Judging:
         """See `Judge`. The subjects of one query share its prompt, so they go together."""
+        verdicts = {each: known for each in subjects if (known := self._cache.find(self._asked(each))) is not None}
+        from_cache = len(verdicts)
+        on_judged(from_cache)
         by_query: dict[str, list[Subject]] = {}
         for each in subjects:
-            by_query.setdefault(each.query, []).append(each)
-        verdicts: dict[Subject, Verdict] = {}
+            if each not in verdicts:
+                by_query.setdefault(each.query, []).append(each)
         requests = 0
         for query, group in by_query.items():
             for start in range(0, len(group), _MAX_REWRITES):
                 batch = group[start : start + _MAX_REWRITES]
-                verdicts |= zip(batch, self._score(query, [each.text for each in batch]), strict=True)
+                for subject, verdict in zip(batch, self._score(query, [each.text for each in batch]), strict=True):
+                    self._cache.keep(self._asked(subject), verdict)
+                    verdicts[subject] = verdict
                 requests += 1
                 on_judged(len(batch))
-        return Judging(verdicts, usage=Usage(requests=requests))
+        return Judging(verdicts, usage=Usage(requests, from_cache))
 
     def rewrite(self, queries: Sequence[tuple[str, str]]) -> Iterator[tuple[int, pb.RewriteQueryResponse | str]]:
         """Rewrites queries (text and region) in one stream.
@@ -116,6 +124,15 @@ class BaseServer:
                 yield place, reply.response
         except grpc.RpcError as error:
             raise self._fault(error) from error
+
+    def _asked(self, subject: Subject) -> Mapping[str, str]:
+        """All that the score depends on."""
+        return {
+            "checkpoint": self._settings.checkpoint_id,
+            "scoring": SCORING_VERSION,
+            "query": subject.query,
+            "text": subject.text,
+        }
 
     def _score(self, query: str, texts: Sequence[str]) -> list[Verdict]:
         request = pb.ScoreRewritesRequest(query=query, rewrites=texts, tenant=_TENANT)

@@ -18,7 +18,7 @@ from typing import Any
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr_proto.rewrite_format import MAX_LINE_CHARS, clean_text, normalize_query
 
-from iterqr_training.errors import LabelFileError
+from iterqr_training.errors import LabelFileError, StoreError
 from iterqr_training.labels.base_server import BaseServer
 from iterqr_training.labels.personal_data import personal_data
 
@@ -53,17 +53,59 @@ class Chains:
     missing: Mapping[str, int]
 
 
+class ChainJournal:
+    """A file to which chains are added as they come, so that a stopped run need not ask again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Mapping[Key, Chain]:
+        """What is kept. A last line without its end was being written when the run was stopped, and is dropped.
+
+        Raises:
+            LabelFileError: A line is damaged.
+        """
+        if not self._path.exists():
+            return {}
+        kept = self._path.read_bytes()
+        if not kept.endswith(b"\n"):
+            self._path.write_bytes(kept[: kept.rfind(b"\n") + 1])
+        return read_chains(self._path)
+
+    def keep(self, chain: Chain) -> None:
+        """Adds a chain.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(chain_lines([chain]))
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be written: {error}") from error
+
+    def remove(self) -> None:
+        """Called when the chains are kept elsewhere."""
+        self._path.unlink(missing_ok=True)
+
+
 def ask_chains(
-    server: BaseServer, wanted: Sequence[Key], known: Mapping[Key, Chain], on_chain: Callable[[int], None]
+    server: BaseServer,
+    wanted: Sequence[Key],
+    known: Mapping[Key, Chain],
+    journal: ChainJournal,
+    on_chain: Callable[[int], None],
 ) -> Chains:
-    """Returns the known chains of the wanted queries, and asks for the others.
+    """Returns the known chains of the wanted queries, and asks for the others, which the journal keeps meanwhile.
 
     Raises:
         JudgeError: The server does not answer, or serves another checkpoint than the base.
     """
-    found = {key: known[key] for key in wanted if key in known}
+    kept = {**journal.read(), **known}
+    found = {key: kept[key] for key in wanted if key in kept}
     on_chain(len(found))
-    asked = [key for key in wanted if key not in known]
+    asked = [key for key in wanted if key not in kept]
     missing: Counter[str] = Counter()
     for place, reply in server.rewrite(asked):
         query, region = asked[place]
@@ -73,6 +115,7 @@ def ask_chains(
         elif personal_data(f"{chain.fix} | {chain.intent} | {chain.meaning}"):
             missing["the chain may name a person"] += 1
         else:
+            journal.keep(chain)
             found[chain.key] = chain
         on_chain(1)
     return Chains(found, missing)

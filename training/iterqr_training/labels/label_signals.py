@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from iterqr_training.dataset.rows import Task
 from iterqr_training.errors import SettingError
 from iterqr_training.labels.agreement import Agreement, Check, agreement, label_agreement_check
 from iterqr_training.labels.base_server import BaseServer
 from iterqr_training.labels.candidates import Candidates, find_candidates
-from iterqr_training.labels.chains import Chain, Chains, Key, ask_chains
+from iterqr_training.labels.chains import Chain, ChainJournal, Chains, Key, ask_chains
 from iterqr_training.labels.click_labels import ClickLabels, click_labels
 from iterqr_training.labels.exposure_tables import LabelTables
 from iterqr_training.labels.judge_labels import QUESTIONS, Belief, beliefs, judge_labels, subjects_to_judge
@@ -36,6 +36,7 @@ class Sources:
         judge: None: nobody judges.
         base: The frozen base, for chains of thought; None: only known ones.
         chains: Those that are known.
+        journal: Keeps chains that `base` was asked for until they are written; needed with it.
         learns_truth: An upper-bound experiment: truth labels, too. Named as such in every report.
     """
 
@@ -43,7 +44,8 @@ class Sources:
     references: tuple[Reference, ...] = ()
     judge: Judge | None = None
     base: BaseServer | None = None
-    chains: Mapping[Key, Chain] | None = None
+    chains: Mapping[Key, Chain] = field(default_factory=dict)
+    journal: ChainJournal | None = None
     learns_truth: bool = False
 
 
@@ -153,9 +155,10 @@ def _compared(
 
 def _chains(labels: Sequence[Label], sources: Sources, start: StartStep) -> Chains:
     wanted = tuple(positive_rewrites(labels))
-    known = sources.chains or {}
-    if sources.base is not None:
-        return ask_chains(sources.base, wanted, known, start("chains of thought", len(wanted)))
+    known = sources.chains
+    if sources.base is not None and sources.journal is not None:
+        on_chain = start("chains of thought", len(wanted))
+        return ask_chains(sources.base, wanted, known, sources.journal, on_chain)
     found = {key: known[key] for key in wanted if key in known}
     lacking = len(wanted) - len(found)
     return Chains(found, {"no server was asked": lacking} if lacking else {})
