@@ -7,7 +7,8 @@ Two measures of a rewrite, both of the pages that were fused with it, where it i
 - coverage: which share of what was clicked on its pages it retrieved, (covered + 0.5) / (clicked + 1). It needs no
   model of looking, as all of it was clicked.
 
-Good needs both; either makes bad, where users looked or clicked enough; the others have no label. A rewrite whose hits
+Good needs both; either makes bad, where users looked or clicked enough and the other does not say otherwise; the rest
+has no label. A rewrite whose hits
 are just those of the page has a lift near 1 and no label. Items have no coverage. Sums of exact integers in a fixed
 order: the same marts give the same labels.
 """
@@ -87,7 +88,7 @@ def decide_rewrite(candidate: Candidate, mean_rate: float, settings: LabelSettin
     coverage = (seen.covered + 0.5) / (seen.page_clicks + 1)
     if seen.covered > 0 and lift >= settings.positive_lift and coverage >= settings.positive_coverage:
         return _good(lift)
-    misses = seen.page_clicks > 0 and coverage <= settings.negative_coverage
+    misses = seen.page_clicks > 0 and coverage <= settings.negative_coverage and lift <= 1
     ignored = seen.page_examined >= settings.min_examined and lift <= settings.negative_lift
     return _bad(candidate, settings) if misses or ignored else None
 
