@@ -8,9 +8,8 @@ Two measures of a rewrite, both of the pages that were fused with it, where it i
   model of looking, as all of it was clicked.
 
 Good needs both; either makes bad, where users looked or clicked enough and the other does not say otherwise; the rest
-has no label. A rewrite whose hits
-are just those of the page has a lift near 1 and no label. Items have no coverage. Sums of exact integers in a fixed
-order: the same marts give the same labels.
+has no label. A rewrite whose hits are just those of the page has a lift near 1 and no label. Items have no coverage.
+Sums of exact integers in a fixed order: the same marts give the same labels.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ def test_nothing_is_bad_that_nobody_looked_at() -> None:
 
 def test_a_rewrite_that_retrieves_just_the_page_is_neither() -> None:
     # Three pages, all their hits, clicked as often as any.
-    assert verdict(Evidence(examined=6, clicks=1.8, covered=2, page_clicks=2, page_examined=6, pages=3, hits=30)) is None
+    assert (
+        verdict(Evidence(examined=6, clicks=1.8, covered=2, page_clicks=2, page_examined=6, pages=3, hits=30)) is None
+    )
 
 
 def test_a_click_on_something_deep_is_worth_more() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from iterqr_training.errors import StoreError
+from iterqr_training.labels.chains import chain_lines
 from iterqr_training.labels.label_folder import LabelFolder, read_label_folder
 from iterqr_training.main import main
 from support.labelling import TITLES, attributed_town, make_chain, write_lines
@@ -29,7 +30,9 @@ def label(inputs: list[str], out: Path, *flags: str, status: int = 0) -> tuple[L
 
 
 def answers(folder: LabelFolder, task: str, kind: str = "rewrite") -> dict[tuple[str, str], bool]:
-    return {(each.query, each.subject): each.positive for each in folder.labels if (each.task, each.kind) == (task, kind)}
+    return {
+        (each.query, each.subject): each.positive for each in folder.labels if (each.task, each.kind) == (task, kind)
+    }
 
 
 def told(subject: str, answer: str, query: str = "pad tai", task: str = "relevance", **more: str) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def test_people_overrule_clicks(inputs: list[str], tmp_path: Path) -> None:
     assert about["overruled"] == {"click": 1}
 
 
-def flipped(answer: bool) -> str:  # noqa: FBT001 - a label
+def flipped(answer: bool) -> str:
     return "no" if answer else "yes"
 
 
@@ -117,9 +120,7 @@ def test_an_upper_bound_is_called_so_everywhere(
 
 
 def test_known_chains_of_thought_are_taken_and_others_are_told_as_missing(inputs: list[str], tmp_path: Path) -> None:
-    (tmp_path / "chains.jsonl").write_text(
-        json.dumps({**{n: getattr(make_chain(), n) for n in make_chain().__slots__}, "hints": ["Pad Thai"]}) + "\n", "utf-8"
-    )
+    (tmp_path / "chains.jsonl").write_text(chain_lines([make_chain()]), "utf-8")
     folder, about = label(inputs, tmp_path / "out", "--chains", str(tmp_path / "chains.jsonl"))
     assert list(folder.chains) == [("pad tai", "north")]
     assert about["chains"] == {"found": 1, "missing": {"no server was asked": 1}}
