@@ -43,7 +43,8 @@ def test_a_generation_ends_in_the_best_rewrites(tmp_path: Path) -> None:
     ]
     (row,) = rows(built(tmp_path, *labels), Task.GENERATION)
     assert row.target == "fix: pad tai fixed\nintent: dish\nmeaning: what pad tai means\nrw: b\nrw: c\nrw: d"
-    assert (row.hints, row.subject, row.weight) == (("Pad Thai",), "", pytest.approx(0.8))
+    assert (row.hints, row.subject) == (("Pad Thai",), "")
+    assert row.weight == pytest.approx(0.8)
 
 
 def test_what_is_not_good_is_not_taught(tmp_path: Path) -> None:
