@@ -10,7 +10,7 @@ from iterqr_proto.rewrite_format import YES, parse
 from iterqr_training.dataset.accumulation import accumulate
 from iterqr_training.dataset.examples import Example, generation_examples, pair_examples
 from iterqr_training.dataset.rows import SPLITS, Task
-from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay
+from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay, limit_tasks
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.dataset.splits import TRAIN, is_of_its_time, split_of
 from iterqr_training.errors import CheckFailedError
@@ -65,7 +65,8 @@ def build_dataset(
         else:
             left_out["on the other side of holdout_from"] += 1
     capped = {split: cap_queries(by_split[split], settings, left_out) for split in SPLITS}
-    replayed = limit_replay(capped[TRAIN], found.newest, settings, left_out)
+    limited = limit_tasks(capped[TRAIN], found.newest, settings, left_out)
+    replayed = limit_replay(limited, found.newest, settings, left_out)
     capped[TRAIN] = keep_click_floor(replayed, settings, left_out)
     splits = {split: tuple(sorted(capped[split], key=lambda each: each.order)) for split in SPLITS}
     agreements, checks = check_examples([each for split in SPLITS for each in splits[split]], references, settings)

@@ -12,23 +12,25 @@ from collections.abc import Callable, Iterable, Sequence
 from iterqr_proto.rewrite_format import YES
 
 from iterqr_training.dataset.examples import Example
-from iterqr_training.dataset.rows import LabelSource, Task
+from iterqr_training.dataset.rows import Band, LabelSource, Task
 from iterqr_training.dataset.settings import DatasetSettings
+from iterqr_training.labels.records import Kind
 
 _SURENESS = {LabelSource.TRUTH: 0, LabelSource.HUMAN: 1, LabelSource.CLICK: 2, LabelSource.JUDGE: 3}
 
 
 def cap_queries(examples: Sequence[Example], settings: DatasetSettings, left_out: Counter[str]) -> list[Example]:
-    """Keeps at most so many of each query and task, the surest first, yes and no in turns.
+    """Keeps at most so many of each query, task and kind of subject, the surest first, yes and no in turns.
 
     Head queries have many regions and many judged pairs, but are one query each to learn from.
     """
-    groups: dict[tuple[Task, str], list[Example]] = defaultdict(list)
+    groups: dict[tuple[Task, Kind, str], list[Example]] = defaultdict(list)
     for each in examples:
-        groups[each.task, each.query_key].append(each)
+        groups[each.task, each.kind, each.query_key].append(each)
     kept = []
-    for (task, _), group in groups.items():
-        most = settings.max_rows_a_query if task is Task.GENERATION else settings.max_pairs_a_query
+    for (task, kind, _), group in groups.items():
+        most = settings.max_items_a_query if kind is Kind.ITEM else settings.max_pairs_a_query
+        most = settings.max_rows_a_query if task is Task.GENERATION else most
         chosen = _in_turns(group)[:most]
         left_out[f"{task}: over the cap of a query"] += len(group) - len(chosen)
         kept += chosen
@@ -62,6 +64,37 @@ def keep_click_floor(examples: Sequence[Example], settings: DatasetSettings, lef
     chosen = {each.example_id for each in sorted(judged, key=lambda each: (-each.weight, each.example_id))[:room]}
     is_judged = {each.example_id for each in judged}
     return [each for each in examples if each.example_id not in is_judged or each.example_id in chosen]
+
+
+def limit_tasks(
+    examples: Sequence[Example], newest: int, settings: DatasetSettings, left_out: Counter[str]
+) -> list[Example]:
+    """Keeps at most `max_rows_a_task` of each task, if it is set, of them `replay_share` of earlier iterations.
+
+    Bands, answers and kinds of subject take turns, so that what is rare stays; who of them is drawn, a digest decides.
+    """
+    most = settings.max_rows_a_task
+    if not most:
+        return list(examples)
+    kept = []
+    for task in Task:
+        new = [each for each in examples if each.task is task and each.iteration == newest]
+        old = [each for each in examples if each.task is task and each.iteration != newest]
+        of_old = max(most - len(new), min(len(old), math.floor(most * settings.replay_share)))
+        chosen = _drawn(old, of_old)
+        chosen += _drawn(new, most - len(chosen))
+        left_out[f"{task}: over the rows of a task"] += len(new) + len(old) - len(chosen)
+        kept += chosen
+    return kept
+
+
+def _drawn(examples: Sequence[Example], most: int) -> list[Example]:
+    strata: dict[tuple[Band, str, Kind], list[Example]] = defaultdict(list)
+    for each in examples:
+        strata[each.band, "" if each.task is Task.GENERATION else each.target, each.kind].append(each)
+    ranked = [sorted(group, key=lambda each: each.example_id) for group in strata.values()]
+    placed = [(place, each.example_id, each) for group in ranked for place, each in enumerate(group)]
+    return [each for _, _, each in sorted(placed, key=lambda item: item[:2])][: max(0, most)]
 
 
 def _room(others: int, share: float) -> int:

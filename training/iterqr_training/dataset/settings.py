@@ -20,7 +20,9 @@ class DatasetSettings:
         holdout_from: Training and validation rows are from before it, test rows from then on; None: no such rule.
         max_rewrites: Lines of an example of generation.
         max_rows_a_query: Examples of generation of a query: of its regions.
-        max_pairs_a_query: Examples of a query in each of the other tasks.
+        max_pairs_a_query: Examples of a query and its rewrites in each of the other tasks.
+        max_items_a_query: Examples of a query and items.
+        max_rows_a_task: Training rows of a task, drawn evenly from bands and answers; 0: all.
         click_floor: Share of training rows of generation that clicks or people must have decided at least.
         replay_share: Share of a task's training rows that earlier iterations may have at most.
         min_stratum: A band with fewer test queries is told of.
@@ -40,6 +42,8 @@ class DatasetSettings:
     max_rewrites: int = 3
     max_rows_a_query: int = 2
     max_pairs_a_query: int = 6
+    max_items_a_query: int = 2
+    max_rows_a_task: int = 0
     click_floor: float = 0.5
     replay_share: float = 0.5
     min_stratum: int = 30
@@ -55,6 +59,8 @@ class DatasetSettings:
             ("max_rewrites", 1, 8),
             ("max_rows_a_query", 1, 1_000),
             ("max_pairs_a_query", 1, 1_000),
+            ("max_items_a_query", 1, 1_000),
+            ("max_rows_a_task", 0, 1_000_000_000),
             ("click_floor", 0, 1),
             ("replay_share", 0, 1),
             ("min_stratum", 0, 1_000_000),

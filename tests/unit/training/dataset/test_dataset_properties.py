@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from iterqr_training.dataset.examples import Example
 from iterqr_training.dataset.rows import SPLITS, Band, LabelSource, Task
-from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay
+from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay, limit_tasks
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.dataset.splits import is_of_its_time, split_of
-from iterqr_training.labels.records import query_key
+from iterqr_training.labels.records import Kind, query_key
 from support.labelling import NOON
 
 SHARES = st.floats(0, 1)
@@ -28,6 +28,7 @@ def examples(draw: st.DrawFn) -> list[Example]:
             st.tuples(
                 st.sampled_from(Task), st.integers(0, 4), st.booleans(), st.floats(0.01, 1),
                 st.sampled_from([LabelSource.CLICK, LabelSource.HUMAN, LabelSource.JUDGE]), st.integers(0, 2),
+                st.sampled_from(Kind), st.sampled_from(Band),
             ),
             max_size=60,
         )
@@ -43,11 +44,12 @@ def examples(draw: st.DrawFn) -> list[Example]:
             f"rw: {number}" if task is Task.GENERATION else ("Yes" if positive else "No"),
             weight,
             source,
-            Band.HEAD,
+            band,
             iteration,
             NOON,
+            kind if task is Task.RELEVANCE else Kind.REWRITE,
         )
-        for number, (task, query, positive, weight, source, iteration) in enumerate(drawn)
+        for number, (task, query, positive, weight, source, iteration, kind, band) in enumerate(drawn)
     ]
 
 
@@ -83,21 +85,23 @@ def test_nothing_is_trained_on_that_is_as_late_as_a_test(train_h: int, test_h: i
 
 @given(examples(), st.integers(1, 4), st.integers(1, 4))
 def test_no_query_has_more_than_its_cap(found: list[Example], rows: int, pairs: int) -> None:
-    rules = DatasetSettings(max_rows_a_query=rows, max_pairs_a_query=pairs)
+    rules = DatasetSettings(max_rows_a_query=rows, max_pairs_a_query=pairs, max_items_a_query=1)
     left_out: Counter[str] = Counter()
     kept = cap_queries(found, rules, left_out)
-    counted = Counter((each.task, each.query_key) for each in kept)
-    for (task, key), count in Counter((each.task, each.query_key) for each in found).items():
-        assert counted[task, key] == min(count, rows if task is Task.GENERATION else pairs)
+    counted = Counter((each.task, each.kind, each.query_key) for each in kept)
+    for (task, kind, key), count in Counter((each.task, each.kind, each.query_key) for each in found).items():
+        most = rows if task is Task.GENERATION else 1 if kind is Kind.ITEM else pairs
+        assert counted[task, kind, key] == min(count, most)
     assert len(kept) + left_out.total() == len(found)
 
 
 @given(examples(), st.integers(2, 6))
 def test_a_capped_query_keeps_both_answers(found: list[Example], pairs: int) -> None:
-    kept = cap_queries(found, DatasetSettings(max_pairs_a_query=pairs), Counter())
+    kept = cap_queries(found, DatasetSettings(max_pairs_a_query=pairs, max_items_a_query=2), Counter())
 
-    def answers(several: list[Example]) -> set[tuple[Task, str, str]]:
-        return {(each.task, each.query_key, each.target) for each in several if each.task is not Task.GENERATION}
+    def answers(several: list[Example]) -> set[tuple[Task, Kind, str, str]]:
+        pairs = [each for each in several if each.task is not Task.GENERATION]
+        return {(each.task, each.kind, each.query_key, each.target) for each in pairs}
 
     assert answers(kept) == answers(found)
 
@@ -124,6 +128,25 @@ def test_replay_has_no_more_than_its_share(found: list[Example], share: float) -
         old = sum(each.iteration != 2 for each in mine)
         if old < len(mine):
             assert old <= share * len(mine) + 1e-6
+
+
+@given(examples(), st.integers(1, 20), SHARES)
+def test_a_small_budget_keeps_what_is_rare(found: list[Example], most: int, share: float) -> None:
+    left_out: Counter[str] = Counter()
+    rules = DatasetSettings(max_rows_a_task=most, replay_share=share)
+    kept = limit_tasks(found, 2, rules, left_out)
+    assert len(kept) + left_out.total() == len(found)
+
+    def strata(several: list[Example]) -> set[tuple[Band, str, Kind]]:
+        return {(each.band, each.target, each.kind) for each in several}
+
+    for task in Task:
+        mine = [each for each in kept if each.task is task]
+        every = [each for each in found if each.task is task]
+        assert len(mine) == min(most, len(every))
+        new = [each for each in every if each.iteration == 2]
+        if task is not Task.GENERATION and len(new) == len(every) and len(strata(every)) <= most:
+            assert strata(mine) == strata(every)
 
 
 @given(examples(), st.integers(0, 2**31))
