@@ -63,6 +63,7 @@ def town() -> Signals:
     - pad tai: "pad thai" alone retrieves what all click; "frozen pizza" what nobody does, "zzz" nothing.
     - soop: "soup" and the original retrieve what all click; "soap" what nobody does.
     - ramen: the original suffices, so nobody knows what "noodle soup" would have retrieved.
+    - a query over the limit of 256 characters.
     - rare: as pad tai, but one person alone searches with it.
     - my number 555 123 4567: as pad tai, but it may tell of somebody.
     """
@@ -92,6 +93,11 @@ def town() -> Signals:
         texts_of = {"good": "soup", "bad": "soap"}
         pages.append(Page(name, name, f"client-{number}", 5_000 + number, "soop", texts=texts_of, hits=hits))
         events.append(Event(f"e-{name}", "click", name, "soup-hot", f"client-{number}", 5_100 + number))
+    for number in range(6):
+        name = f"long-{number}"
+        hits = [Hit("long", 1, rewrites={"r": 1})]
+        query = "something " * 30
+        pages.append(Page(name, name, f"client-{number}", 8_000, query.strip(), texts={"r": "anything"}, hits=hits))
     for number in range(5):
         name = f"ramen-{number}"
         hits = [Hit("ramen", 1, original=1)]

@@ -15,7 +15,7 @@ from typing import Any, Self
 import grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
-from iterqr_proto.rewrite_format import SCORING_VERSION
+from iterqr_proto.rewrite_format import MAX_LINE_CHARS, SCORING_VERSION
 
 from iterqr_training.errors import JudgeError, SettingError
 from iterqr_training.labels.judging import Judging, Subject, Usage, Verdict
@@ -80,7 +80,7 @@ class BaseServer:
         self._channel.close()
 
     def judge(self, subjects: Sequence[Subject], on_judged: Callable[[int], None]) -> Judging:
-        """See `Judge`. The subjects of one query share its prompt, so they go together."""
+        """See `Judge`. The subjects of one query share its prompt, so they go together. A longer title is cut."""
         verdicts = {each: known for each in subjects if (known := self._cache.find(self._asked(each))) is not None}
         from_cache = len(verdicts)
         on_judged(from_cache)
@@ -92,7 +92,9 @@ class BaseServer:
         for query, group in by_query.items():
             for start in range(0, len(group), _MAX_REWRITES):
                 batch = group[start : start + _MAX_REWRITES]
-                for subject, verdict in zip(batch, self._score(query, [each.text for each in batch]), strict=True):
+                for subject, verdict in zip(
+                    batch, self._score(query, [each.text[:MAX_LINE_CHARS] for each in batch]), strict=True
+                ):
                     self._cache.keep(self._asked(subject), verdict)
                     verdicts[subject] = verdict
                 requests += 1

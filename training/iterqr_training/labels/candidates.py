@@ -9,17 +9,20 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+from iterqr_proto.rewrite_format import clean_text
 
 from iterqr_training.dataset.rows import Band
 from iterqr_training.experiments.frequency_bands import frequency_bands
 from iterqr_training.labels.exposure_tables import LabelTables, item_exposure, query_exposure, rewrite_exposure
 from iterqr_training.labels.personal_data import personal_data
+from iterqr_training.labels.records import MAX_QUERY_CHARS, Kind, max_chars
 from iterqr_training.labels.settings import LabelSettings
 from iterqr_training.signals.engines import Engine
 
 _PPB = 1e9
 TOO_FEW_CLIENTS = "fewer clients than min_clients"
 _NO_TITLE = "item without a title"
+_TOO_LONG = "query or subject over the limit of its length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,9 @@ def find_candidates(
     left_out: Counter[str] = Counter()
     rewrites = _rewrites(engine.collect(rewrite_exposure(tables)), queries, settings)
     items = _items(engine.collect(item_exposure(tables)), queries, titles, settings, left_out) if titles else []
-    return Candidates(_allowed(rewrites, settings, left_out), _allowed(items, settings, left_out), left_out)
+    return Candidates(
+        _allowed(rewrites, Kind.REWRITE, settings, left_out), _allowed(items, Kind.ITEM, settings, left_out), left_out
+    )
 
 
 def _queries(rows: pa.Table, bands: Mapping[str, Band]) -> Mapping[tuple[str, str], Query]:
@@ -158,13 +163,17 @@ def _items(
     ]
 
 
-def _allowed(found: Sequence[Candidate], settings: LabelSettings, left_out: Counter[str]) -> tuple[Candidate, ...]:
+def _allowed(
+    found: Sequence[Candidate], kind: Kind, settings: LabelSettings, left_out: Counter[str]
+) -> tuple[Candidate, ...]:
     kept = []
     for each in sorted(found, key=lambda each: (each.query.text, each.query.region, each.subject)):
         if not each.query.text or each.query.clients < settings.min_clients:
             left_out[TOO_FEW_CLIENTS] += 1
         elif reason := personal_data(each.query.text) or personal_data(each.subject):
             left_out[reason] += 1
+        elif not 0 < len(clean_text(each.subject)) <= max_chars(kind) or len(each.query.text) > MAX_QUERY_CHARS:
+            left_out[_TOO_LONG] += 1
         else:
             kept.append(each)
     return tuple(kept)

@@ -21,8 +21,8 @@ from iterqr_proto.rewrite_format import MAX_LINE_CHARS, clean_text, normalize_qu
 from iterqr_training.errors import LabelFileError, StoreError
 from iterqr_training.labels.base_server import BaseServer
 from iterqr_training.labels.personal_data import personal_data
+from iterqr_training.labels.records import MAX_QUERY_CHARS
 
-_MAX_QUERY_CHARS = 256
 _MAX_HINTS = 100
 Key = tuple[str, str]
 
@@ -165,7 +165,7 @@ def _read(line: str, where: str) -> Chain:
     hints = row["hints"]
     if not isinstance(hints, list) or len(hints) > _MAX_HINTS or not all(isinstance(each, str) for each in hints):
         raise LabelFileError(f"{where}: hints: must be a list of at most {_MAX_HINTS} strings")
-    limits = {"query": _MAX_QUERY_CHARS, "region": 64, "checkpoint_id": 256}
+    limits = {"query": MAX_QUERY_CHARS, "region": 64, "checkpoint_id": 256}
     texts = {}
     for name in ("query", "region", "fix", "intent", "meaning", "checkpoint_id"):
         most = limits.get(name, MAX_LINE_CHARS)

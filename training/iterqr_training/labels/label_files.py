@@ -26,15 +26,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from iterqr_proto.rewrite_format import MAX_LINE_CHARS, clean_text, normalize_query
+from iterqr_proto.rewrite_format import clean_text, normalize_query
 
 from iterqr_training.dataset.rows import Band, LabelSource, Task
 from iterqr_training.errors import LabelFileError
-from iterqr_training.labels.records import EPOCH, Kind, Label
+from iterqr_training.labels.records import EPOCH, MAX_QUERY_CHARS, Kind, Label, max_chars
 
 FIELDS = ("task", "query", "subject", "label", "kind", "region", "weight", "source", "observed_at", "band", "clients")
 _REQUIRED = FIELDS[:4]
-_MAX_QUERY_CHARS = 256
 _MAX_REGION_CHARS = 64
 _MAX_CLIENTS = 2**53
 
@@ -120,9 +119,9 @@ def _label(row: Mapping[str, Any], where: str, only: LabelSource | None) -> Labe
         raise LabelFileError(f"{where}: task: must be relevance for an item")
     return Label(
         task=task,
-        query=normalize_query(_text(row, "query", 1, _MAX_QUERY_CHARS, where)),
+        query=normalize_query(_text(row, "query", 1, MAX_QUERY_CHARS, where)),
         region=_text(row, "region", 0, _MAX_REGION_CHARS, where),
-        subject=_text(row, "subject", 1, MAX_LINE_CHARS if kind is Kind.REWRITE else _MAX_QUERY_CHARS, where),
+        subject=_text(row, "subject", 1, max_chars(kind), where),
         kind=kind,
         positive=_choice(row, "label", ("yes", "no"), "", where) == "yes",
         weight=_weight(row, where),

@@ -6,12 +6,16 @@ import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from iterqr_proto.rewrite_format import comparison_form, normalize_query
+from iterqr_proto.rewrite_format import MAX_LINE_CHARS, comparison_form, normalize_query
 
 from iterqr_training.dataset.rows import Band, LabelSource, Task
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """`observed_at` of a label of which nobody says when."""
+
+
+MAX_QUERY_CHARS = 256
+MAX_TITLE_CHARS = 256
 
 
 class Kind(enum.StrEnum):
@@ -69,6 +73,11 @@ class Label:
     def order(self) -> tuple[str, ...]:
         """Where it stands in a file: no two labels of one have the same."""
         return (self.task, self.query, self.region, self.kind, self.subject, self.source)
+
+
+def max_chars(kind: Kind) -> int:
+    """Of a subject: a rewrite is a line of the format."""
+    return MAX_TITLE_CHARS if kind is Kind.ITEM else MAX_LINE_CHARS
 
 
 def query_key(text: str) -> str:

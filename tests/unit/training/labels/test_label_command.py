@@ -53,7 +53,11 @@ def test_clicks_label_what_they_show_and_nothing_else(inputs: list[str], tmp_pat
         ("pad tai", "zzz"): False,
         ("soop", "soup"): True,
     }
-    assert about["left_out"] == {"a long number": 3, "fewer clients than min_clients": 3}
+    assert about["left_out"] == {
+        "a long number": 3,
+        "fewer clients than min_clients": 3,
+        "query or subject over the limit of its length": 1,
+    }
     assert {each.clients for each in folder.labels} == {6, 12}
 
 
