@@ -47,7 +47,7 @@ examples:
   iterqr-train label --signals build/signals --marts build/marts --out build/labels --titles dishes.parquet \\
       --judge base --server 127.0.0.1:50051 --base-checkpoint qwen2.5-coder-0.5b-1d9614638d18-int4-int4-l3
   iterqr-train label --signals build/signals --marts build/marts --out build/labels --iteration 2 \\
-      --truth build/sim/judgments/rewrite_truth.parquet          compared with, never learned from
+      --truth build/sim/judgments/rewrite_relevance.jsonl        compared with, never learned from
 
 Writes labels.jsonl, chains.jsonl (the reasoning before good rewrites) and labels.json, which says how well labels agree
 with people or truth. A judge below --min-kappa is not used. The key of its API is in OPENAI_API_KEY (--judge-key-env).
