@@ -5,6 +5,8 @@ TrainingError
 ├── SourceError           OpenSearch does not answer, or not as its API says
 ├── StoreError            a folder of signals is damaged, of another version, or in use
 ├── EngineError           an engine of attribution cannot be started, or fails
+├── LabelFileError        a file of labels breaks its format; the message names the line and the field
+├── JudgeError            a judge does not answer, or is not the one that was asked for
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -27,6 +29,14 @@ class StoreError(TrainingError):
 
 class EngineError(TrainingError):
     """DuckDB or Spark cannot be started here, or gave up; the message says what is missing."""
+
+
+class LabelFileError(TrainingError):
+    """A file of labels breaks its format; the message names the line and the field."""
+
+
+class JudgeError(TrainingError):
+    """A judge or the base model's server does not answer, or is not the one that was asked for."""
 
 
 class CheckFailedError(TrainingError):
