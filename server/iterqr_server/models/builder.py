@@ -149,9 +149,11 @@ def weights_digest(found: FoundWeights, listener: ProgressListener) -> str:
             raise ModelDigestError(f"{found.path / name}: SHA-256 is {digests[name]}, must be {published}")
     if len(digests) == 1:
         actual = next(iter(digests.values()))
-        if found.sha256 not in (None, actual):
-            raise ModelDigestError(
-                f"{found.path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again"
-            )
-        return actual
-    return hashlib.sha256("".join(f"{name} {value}\n" for name, value in sorted(digests.items())).encode()).hexdigest()
+    else:
+        listed = "".join(f"{name} {value}\n" for name, value in sorted(digests.items()))
+        actual = hashlib.sha256(listed.encode()).hexdigest()
+    if found.sha256 not in (None, actual):
+        raise ModelDigestError(
+            f"{found.path}: SHA-256 is {actual}, must be {found.sha256}; delete it to fetch it again"
+        )
+    return actual

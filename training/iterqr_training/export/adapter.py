@@ -31,7 +31,8 @@ class Adapter:
     def update(self, module: str) -> NDArray[np.float32]:
         """What is added to the weight of `module`: scale B A, [out, in]."""
         a, b = (self.tensors.tensor(_name(module, part)) for part in "AB")
-        return np.matmul(b * np.float32(self.config.scale_of(module)), a)
+        product: NDArray[np.float32] = (b * np.float32(self.config.scale_of(module))) @ a
+        return product
 
     def files(self) -> tuple[Path, Path]:
         """The files it is made of."""

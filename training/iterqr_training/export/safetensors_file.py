@@ -24,13 +24,15 @@ class SafetensorsFile:
             ExportError: It is missing, truncated or of another kind.
         """
         self.path = path
+        open_file: Any = safe_open  # its handle is typed in part only
         try:
-            self._file: Any = safe_open(path, framework="numpy")
+            opened = open_file(path, framework="numpy")
         except FileNotFoundError as error:
             raise ExportError(f"{path} is missing") from error
         except (SafetensorError, OSError) as error:
             raise ExportError(f"{path} is truncated or no safetensors file: {error}") from error
-        slices = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118 - not a dict
+        self._file = opened
+        slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
         self.shapes: Mapping[str, tuple[int, ...]] = {name: tuple(s.get_shape()) for name, s in slices.items()}
         self.kinds: Mapping[str, str] = {name: str(s.get_dtype()) for name, s in slices.items()}
 
