@@ -121,4 +121,5 @@ def _in_precision(config: str, precision: Precision) -> str:
     data = json.loads(config)
     for name in ("dtype", "quantization_config"):  # newer releases call it so, and read the older name too
         data.pop(name, None)
+    data.setdefault("architectures", ["Qwen2ForCausalLM"])
     return json.dumps(data | {"torch_dtype": precision}, indent=2, ensure_ascii=False) + "\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_proto.manifest import ManifestError, write_manifest
+from iterqr_proto.policy import PolicyError, read_policy
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.builder import build_model_into, weights_digest
 from iterqr_server.models.built_model import BuiltModel
@@ -79,6 +80,8 @@ def run_export(settings: ExportSettings, listener: ProgressListener, now: dateti
         )
     }
     try:
+        if documents["policy"] is not None:
+            read_policy(documents["policy"])  # before the long work
         source = _open_source(settings, listener)
         checkpoint_id = settings.checkpoint_id or _checkpoint_id(settings, source, prompt)
         target = settings.out / checkpoint_id
@@ -114,6 +117,8 @@ def run_export(settings: ExportSettings, listener: ProgressListener, now: dateti
             partial.rename(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+    except PolicyError as error:
+        raise ExportError(f"--policy {settings.policy}: {error}") from error
     except (ModelError, ManifestError) as error:
         raise ExportError(str(error)) from error
     return ExportedCheckpoint(target, manifest, serving)
