@@ -235,12 +235,18 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     run_flags = ConfigFlags(run_parser)
     run_parser.set_defaults(command="engine run")
 
-    check_parser = _add(commands, "engine-check", "check that the engine does what the server needs", _CHECK_EXAMPLES)
+    check_parser = _add(
+        commands,
+        "engine-check",
+        "check that the engine does what the server needs",
+        _CHECK_EXAMPLES,
+        conflict_handler="resolve",  # the section's own flag --engine, which would take JSON, is of no use
+    )
+    check_flags = ConfigFlags(check_parser)
     check_parser.add_argument(
         "--engine", dest="checked_engine", choices=BACKENDS, help="in place of the configured engine.backend"
     )
     check_parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object")
-    check_flags = ConfigFlags(check_parser)
     check_parser.set_defaults(command="engine-check")
 
     config = _add(commands, "config", "look at the configuration", _SHOW_EXAMPLES)
@@ -269,6 +275,8 @@ def _add(
     name: str,
     description: str,
     examples: str,
+    *,
+    conflict_handler: str = "error",
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
         name,
@@ -276,6 +284,7 @@ def _add(
         description=f"{description[0].upper()}{description[1:]}.",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        conflict_handler=conflict_handler,
     )
 
 
