@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ def world(tmp_path: Path) -> World:
 
 
 def test_a_checkpoint_holds_what_its_manifest_says(world: World) -> None:
-    gate = world.write("gate.json", {"passed": True, "gates": [{"name": "harm_rate", "value": 0.031, "limit": 0.05}]})
+    gates = [{"name": "harm_rate", "value": 0.031, "limit": 0.05}]
+    gate = world.write("gate.json", {"passed": True, "verdict": "it may serve", "gates": gates})
     datasheet = world.write("datasheet.json", {"counts": {"generation": 411, "quality": 97}})
     policy = world.write("policy.json", {"policy_version": 1, "policy_id": "fitted"})
     exported = world.export(gate_report=gate, datasheet=datasheet, policy=policy, parent="tiny-first")
@@ -86,6 +88,8 @@ def test_a_checkpoint_holds_what_its_manifest_says(world: World) -> None:
     assert manifest["gate_report"] == {
         "path": "reports/gate.json",
         "sha256": hashlib.sha256(gate.read_bytes()).hexdigest(),
+        "passed": True,
+        "verdict": "it may serve",
     }
     kinds = {artifact["kind"] for artifact in manifest["artifacts"]}
     assert kinds == {"hf-safetensors", "onnx-int8", "lora-adapter", "prompt-template"}
@@ -171,6 +175,15 @@ def _digest(world: World) -> str:
     return weights_digest(FoundWeights(world.base), Silent())
 
 
+def _run_says(world: World, **record: object) -> None:
+    world.write("run/run.json", {"base_model": {"name": "tiny", "sha256": _digest(world)}, **record})
+
+
+def _other_datasheet(world: World) -> None:
+    _run_says(world, dataset={"sha256": {"datasheet": "e" * 64}})
+    world.settings = replace(world.settings, datasheet=world.write("d.json", {}))
+
+
 REFUSED: dict[str, tuple[Callable[[World], object], str]] = {
     "adapter of another base, by digest": (
         _wrong_run,
@@ -183,6 +196,28 @@ REFUSED: dict[str, tuple[Callable[[World], object], str]] = {
     "adapter that names no base": (
         lambda w: save_adapter(w.adapter, w.tensors, base_model_name_or_path=None),
         "does not say which base",
+    ),
+    "unfinished run": (
+        lambda w: w.write("run/run.json", {"status": "running", "base_model": {"name": "tiny", "sha256": _digest(w)}}),
+        r"run\.json: the run is running, not finished",
+    ),
+    "another adapter than the run wrote": (
+        lambda w: _run_says(w, result={"adapter": {"sha256": "e" * 64}}),
+        r"adapter_model\.safetensors: SHA-256 is [0-9a-f]{64}, by .*run\.json it must be e{64}",
+    ),
+    "another template than it was trained with": (
+        lambda w: _run_says(w, prompt_template={"name": "food_delivery", "sha256": "e" * 64}),
+        r"--template: food_delivery has SHA-256 [0-9a-f]{64}, and .*run\.json was trained with food_delivery",
+    ),
+    "another datasheet than it was trained on": (
+        _other_datasheet,
+        r"--datasheet: SHA-256 is [0-9a-f]{64}, by .*run\.json it was trained on that of e{64}",
+    ),
+    "a gate that refused": (
+        lambda w: setattr(
+            w, "settings", replace(w.settings, gate_report=w.write("g.json", {"passed": False, "verdict": "harm"}))
+        ),
+        "the gate did not let it through: harm",
     ),
     "damaged run": (lambda w: w.write("run/run.json", {"base": "tiny"}), r"run\.json: base_model must have name"),
     "truncated base": (_truncated_base, r"\.safetensors: truncated"),
@@ -220,6 +255,63 @@ def test_a_digest_beats_a_name(world: World) -> None:
     save_adapter(world.adapter, world.tensors, base_model_name_or_path="/some/where/else")
     world.write("run/run.json", {"base_model": {"name": "renamed", "sha256": _digest(world)}})
     assert world.export().manifest["base_model"]["name"] == "tiny"
+
+
+def test_a_finished_run_names_its_template_and_what_it_wrote(world: World) -> None:
+    template = Path(str(resources.files("iterqr_proto.rewrite_format") / "food_delivery.toml"))
+    own = world.folder / "tapas.toml"
+    own.write_bytes(template.read_bytes() + b"\n")
+    digest = hashlib.sha256((world.adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+    _run_says(
+        world,
+        status="finished",
+        prompt_template={"name": "tapas", "sha256": hashlib.sha256(own.read_bytes()).hexdigest()},
+        result={"adapter": {"folder": "adapter", "sha256": digest}},
+    )
+    with pytest.raises(ExportError, match=r"--template: 'tapas' is no \.toml file"):
+        world.export()
+    exported = world.export(template=str(own))
+    assert exported.manifest["prompt_template"]["name"] == "tapas"
+    assert (exported.folder / "prompt/template.toml").read_bytes() == own.read_bytes()
+
+
+def test_a_candidate_is_sealed_with_what_let_it_through(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    datasheet = world.write("datasheet.json", {"counts": {"generation": 411}})
+    candidate = world.export(datasheet=datasheet, checkpoint_id="candidate")
+    gate = world.write("gate.json", {"passed": True, "candidate_identity": "candidate-1a2b-int8/v1/3", "gates": []})
+    policy = world.write("policy.json", {"policy_version": 1, "policy_id": "fitted"})
+    out, registry = world.folder / "sealed", CheckpointRegistry(str(world.folder / "registry"))
+    arguments = ["export", "--candidate", str(candidate.folder), "--out", str(out), "--parent", "champion"]
+    arguments += ["--gate-report", str(gate), "--policy", str(policy), "--publish", registry.url]
+    main(arguments)
+    (folder,) = out.iterdir()
+    manifest = registry.manifest(folder.name)
+    assert manifest == read_manifest(folder / "manifest.json")
+    assert manifest["checkpoint_id"] != "candidate"
+    assert manifest["artifacts"] == candidate.manifest["artifacts"]
+    assert manifest["parent_checkpoint_id"] == "champion"
+    assert manifest["policy"]["policy_id"] == "fitted"
+    assert manifest["gate_report"]["sha256"] == hashlib.sha256(gate.read_bytes()).hexdigest()
+    assert manifest["data_sha256"] == hashlib.sha256(datasheet.read_bytes()).hexdigest()
+    assert "| counts.generation | 411 |" in (folder / "MODEL_CARD.md").read_text()
+    assert (folder / "onnx-int8/model.onnx.data").samefile(candidate.folder / "onnx-int8/model.onnx.data")
+
+    def refused(message: str, *more: str) -> None:
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main([*arguments, *more])
+        assert re.search(message, capsys.readouterr().err)
+        assert [path.name for path in out.iterdir()] == [folder.name]
+
+    refused("exists: a checkpoint never changes")
+    other = world.write("other.json", {"passed": True, "candidate_identity": "another-1/v1"})
+    refused("it is of another-1/v1, and the candidate is candidate", "--gate-report", str(other))
+    refused("--id is 'a/b'", "--id", "a/b")
+    data = candidate.folder / "onnx-int8/model.onnx.data"
+    content = data.read_bytes()
+    data.unlink()
+    data.write_bytes(content[:-1])
+    refused(r"--candidate .*onnx-int8/model\.onnx\.data: truncated", "--id", "again")
 
 
 def test_quantized_weights_become_an_artifact(world: World) -> None:
@@ -282,4 +374,4 @@ def test_the_command_prints_what_it_made(world: World, capsys: pytest.CaptureFix
 def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["export", "--help"])
-    assert "iterqr-train export --adapter runs/it1/adapter --out checkpoints" in capsys.readouterr().out
+    assert "iterqr-train export --adapter runs/it1/adapter --out candidates" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from iterqr_server.models.hf_checkpoint import read_hf_checkpoint
 from iterqr_server.models.hf_files import hf_files
 from iterqr_server.models.progress import Silent
 from iterqr_server.models.weights import open_weights
@@ -48,6 +49,7 @@ def test_a_gguf_file_becomes_a_folder_of_the_same_weights(tmp_path: Path, tied: 
     for name, values in tiny.weights.items():
         np.testing.assert_array_equal(again.tensor(name), values)
     assert check_hf_folder(folder).architecture == again.architecture
+    assert read_hf_checkpoint(folder, Silent()).context == again.architecture.context
     assert Tokenizer.from_str(again.tokenizer_json()).encode("hello<|im_end|>").tokens[-1] == "<|im_end|>"
     config = json.loads((folder / "config.json").read_text())
     assert (config["architectures"], config["torch_dtype"]) == (["Qwen2ForCausalLM"], "float32")
@@ -154,6 +156,9 @@ def test_quantized_folders_are_checked_by_their_configuration(tmp_path: Path, al
     checked = check_hf_folder(folder)
     assert checked.quantization is not None
     assert checked.quantization.algorithm == algorithm
+    read = read_hf_checkpoint(folder, Silent()).quantization
+    assert read is not None
+    assert (read.algorithm, read.kv_cache_algorithm) == (algorithm, "FP8" if algorithm == "FP8" else "")
     q = "model.layers.0.self_attn.q_proj"
 
     def broken(change: Callable[[Path], object], message: str) -> None:

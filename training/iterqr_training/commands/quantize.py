@@ -13,9 +13,9 @@ from rich.console import Console
 
 from iterqr_training.errors import ExportError, SettingError
 from iterqr_training.export.calibration import calibration_texts
+from iterqr_training.export.checkpoint_folder import HF, MANIFEST_FILE, TEMPLATE_FILE
 from iterqr_training.export.modelopt import Format, quantize
 from iterqr_training.export.prompt_template import read_prompt_template
-from iterqr_training.export.run import HF, MANIFEST_FILE, TEMPLATE_FILE
 
 _MAX_SAMPLES = 100_000
 _EXAMPLES = """\
