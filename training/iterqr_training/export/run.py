@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,13 +57,13 @@ class ExportedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is written: weights with their base, and the digest of what was trained (none for the base itself)."""
+    """What is written: weights with their base, and the digest that tells them from others (the base's for itself)."""
 
     base: Base
     weights: Weights
     files: dict[str, str]
     adapter: Adapter | None
-    trained_sha256: str | None
+    sha256: str
 
 
 def run_export(settings: ExportSettings, listener: ProgressListener, now: datetime) -> ExportedCheckpoint:
@@ -115,8 +116,8 @@ def _open_source(settings: ExportSettings, training: TrainingRun | None, listene
         adapter = read_adapter(settings.adapter, shapes)
         check_base(training, adapter.config.base_name, base, settings.adapter)
         check_trained(training, adapter.sha256(), adapter.tensors.path)
-    trained = None if adapter is None else adapter.sha256()
-    return _Source(base, MergedWeights(weights, adapter), hf_files(found.path), adapter, trained)
+    digest = base.sha256 if adapter is None else _merged_digest(base, adapter)
+    return _Source(base, MergedWeights(weights, adapter), _files(found.path), adapter, digest)
 
 
 def _tuned(
@@ -128,7 +129,18 @@ def _tuned(
         check_trained(training, sha256_of(file), file)
     _check_architecture(tuned.architecture, base_weights.architecture, folder)
     digest = weights_digest(FoundWeights(folder), listener)
-    return _Source(base, MergedWeights(tuned, None), hf_files(folder), None, digest)
+    return _Source(base, MergedWeights(tuned, None), _files(folder), None, digest)
+
+
+def _merged_digest(base: Base, adapter: Adapter) -> str:
+    return hashlib.sha256("\n".join([base.sha256, *map(sha256_of, adapter.files())]).encode()).hexdigest()
+
+
+def _files(path: Path) -> dict[str, str]:
+    files = hf_files(path)
+    if "tokenizer_config.json" not in files:
+        raise ExportError(f"{path / 'tokenizer_config.json'} is missing, and transformers and TensorRT-LLM need it")
+    return files
 
 
 def _check_architecture(architecture: Architecture, expected: Architecture, folder: Path) -> None:
@@ -158,7 +170,7 @@ def _assemble(
         _adopt_quantized(settings.quantized, folder / QUANTIZED, source.weights.architecture)
     if settings.onnx is None:
         return None
-    built = _build_onnx(folder, settings, checkpoint_id, source.weights.architecture, listener)
+    built = _build_onnx(folder, settings, source, checkpoint_id, listener)
     if not settings.serving_check:
         return None
     listener.stage("answer a query", 1)
@@ -176,28 +188,25 @@ def _adopt_quantized(given: Path, target: Path, architecture: Architecture) -> N
 
 
 def _build_onnx(
-    folder: Path,
-    settings: ExportSettings,
-    checkpoint_id: str,
-    architecture: Architecture,
-    listener: ProgressListener,
+    folder: Path, settings: ExportSettings, source: _Source, checkpoint_id: str, listener: ProgressListener
 ) -> BuiltModel:
+    """Built of the merged weights in float32, not of hf/: another rounding before this one changes near ties."""
     assert settings.onnx is not None  # noqa: S101 - for the type checker
     target = folder / f"onnx-{settings.onnx}"
     target.mkdir()
-    source = FoundWeights(folder / HF)
     quantization = QUANTIZATIONS[settings.onnx]
     built = build_model_into(
         target,
-        source,
+        source.weights,
         name=checkpoint_id,
+        source_sha256=source.sha256,
         quantization=quantization,
         output_vocabulary=settings.output_vocabulary,
         listener=listener,
     )
-    _check_architecture(built.architecture, architecture, target)
-    if built.quantization != quantization:
-        raise ExportError(f"{target}: quantization is {built.quantization}, it must be {quantization}")
+    _check_architecture(built.architecture, source.weights.architecture, target)
+    if (built.quantization, built.source_sha256) != (quantization, source.sha256):
+        raise ExportError(f"{target}: model.json is not of these weights in {quantization}")
     return built
 
 
@@ -207,8 +216,7 @@ def _ingredients(
     """All that changes what is in the checkpoint."""
     return [
         source.base.sha256,
-        source.trained_sha256,
-        None if source.adapter is None else sha256_of(source.adapter.files()[0]),
+        source.sha256,
         prompt.sha256,
         settings.onnx,
         settings.precision,

@@ -34,7 +34,7 @@ class ExportSettings:
         template: Path of the prompt template it was trained for, or the name of one that comes with the package; what
             its run.json names where it is not given.
         onnx: Kind of the ONNX artifact, or none.
-        precision: Of the Hugging Face folder, which the ONNX artifact is built from.
+        precision: Of the Hugging Face folder; the ONNX artifact is built of the merged float32 weights.
         output_vocabulary: Of the ONNX artifact.
         policy: JSON file with the policy document.
         gate_report: JSON file.
