@@ -28,14 +28,17 @@ examples:
   iterqr-train export --candidate candidates/ID --gate-report gate.json --policy policy.json --parent CHAMPION \\
       --out checkpoints --publish registry
   iterqr-train export --out checkpoints --publish s3://bucket/registry     # the base model itself, the first champion
-  iterqr-train export --base Qwen/Qwen2.5-7B-Instruct --weights runs/full/model --quantization none --out checkpoints
-  iterqr-train export --adapter runs/it1/adapter --quantized modelopt-fp8 --out checkpoints   # for TensorRT-LLM
+  iterqr-train export --base Qwen/Qwen2.5-7B-Instruct --weights runs/7b/weights --quantization none --out checkpoints
+  iterqr-train export --adapter runs/it1/adapter --quantized fp8 --out checkpoints    # for TensorRT-LLM
 
 A candidate is exported, served, evaluated and gated; what the gate let through is sealed with its report and published.
-The checkpoint is OUT/ID: manifest.json, MODEL_CARD.md, hf/ (safetensors that transformers and TensorRT-LLM load),
-onnx-int8/ or onnx-int4/ (what iterqr-server runs on a CPU: serve --model.name OUT/ID/onnx-int8), prompt/, adapter/,
-trtllm/, reports/. It appears when all of it is there and the built model has answered a query. The same inputs give the
-same ID. FP8 and INT4-AWQ weights for TensorRT-LLM are made from hf/ on a GPU host: see the deployment's README.
+The checkpoint is OUT/ID and appears when all of it is there and the built model has answered a query:
+  manifest.json, MODEL_CARD.md, reports/   what it is, where it comes from, what is known of it
+  hf/                                      safetensors that transformers and TensorRT-LLM load
+  onnx-int8/ or onnx-int4/, prompt/        what iterqr-server runs on a CPU (serve --model.name OUT/ID/onnx-int8
+                                           --rewrite.template OUT/ID/prompt/template.toml)
+  adapter/, trtllm/                        the adapter; FP8 or INT4-AWQ weights, which `iterqr-train quantize` makes
+The same inputs give the same ID.
 """
 
 

@@ -80,7 +80,7 @@ def _libraries() -> tuple[Any, Any, Any, Any]:
     except ImportError as error:
         raise ExportError(
             f"quantizing needs ModelOpt, which is not installed ({error.name} is missing): on a host with an NVIDIA "
-            f'GPU, pip install "{REQUIREMENT}" iterqr-training into an environment of its own'
+            f'GPU, pip install "{REQUIREMENT}" beside iterqr-training, in an environment of its own'
         ) from error
     if not torch.cuda.is_available():
         raise ExportError("quantizing needs an NVIDIA GPU, and torch finds none on this host")
