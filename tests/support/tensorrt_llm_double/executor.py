@@ -40,6 +40,8 @@ class Behaviour:
     before_step: Callable[[Any], None] | None = None
     keeps_end_token: bool = False
     gives_no_logprobs: bool = False
+    ignores_guides: bool = False
+    is_silent: bool = False
     failures: list[str] = field(default_factory=list)
 
 
@@ -67,7 +69,7 @@ class Executor:
     def enqueue(self, result: RequestOutput, sampling: Any, salt: str | None, retention: Any) -> None:  # noqa: ANN401
         text = self._tokenizer.decode(result.prompt_token_ids, skip_special_tokens=False)
         asked = sampling.guided_decoding
-        has_guide = asked is not None and self._args.guided_decoding_backend is not None
+        is_held = self._args.guided_decoding_backend is not None and not self._behaviour.ignores_guides
         self.waiting.append(
             Running(
                 result,
@@ -75,7 +77,7 @@ class Executor:
                 salt,
                 retention,
                 self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
-                self._guides.open(asked.regex) if has_guide else None,
+                self._guides.open(asked.regex) if asked is not None and is_held else None,
             )
         )
         self._work.set()
@@ -111,7 +113,9 @@ class Executor:
         self.largest_batch = max(self.largest_batch, len(self.active))
         if self._behaviour.before_step is not None:
             await asyncio.to_thread(self._behaviour.before_step, None)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01 if self._behaviour.is_silent else 0)
+        if self._behaviour.is_silent:
+            return
         proposed = accepted = 0
         for running in [each for each in self.waiting if each.is_aborted]:
             self.waiting.remove(running)
