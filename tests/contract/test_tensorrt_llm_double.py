@@ -163,17 +163,31 @@ async def test_a_guide_without_a_backend_is_ignored(double: Double) -> None:
     llm.shutdown()
 
 
-async def test_statistics_need_their_switch_and_one_reader(double: Double) -> None:
+async def test_statistics_need_their_switch_and_a_request(double: Double) -> None:
     api = llmapi()
     for is_on in (False, True):
         llm = made(double, enable_iter_perf_stats=is_on)
-        assert [told async for told in llm.get_stats_async(timeout=0.02)] == []  # nothing before the first request
+        assert [told async for told in llm.get_stats_async(timeout=0.02)] == []
         result = llm.generate_async(prompt_of(double), api.SamplingParams(max_tokens=3, logprobs=1), streaming=True)
         async for _ in result:
             pass
         await asyncio.sleep(0.02)
         assert len([told async for told in llm.get_stats_async(timeout=0.02)]) == (3 if is_on else 0)
         llm.shutdown()
+
+
+async def test_an_ended_stream_of_statistics_waits_for_the_next_request(double: Double) -> None:
+    llm = made(double, enable_iter_perf_stats=True)
+    llm.generate_async(prompt_of(double), llmapi().SamplingParams(max_tokens=1, logprobs=1), streaming=True)
+    for expected in (1, 0):
+        assert len([told async for told in llm.get_stats_async(timeout=0.05)]) == expected
+    llm.generate_async(prompt_of(double), llmapi().SamplingParams(max_tokens=1, logprobs=1), streaming=True)
+    assert len([told async for told in llm.get_stats_async(timeout=0.05)]) == 1
+    llm.shutdown()
+
+
+async def test_two_readers_of_statistics_are_one_too_many(double: Double) -> None:
+    llm = made(double, enable_iter_perf_stats=True)
     readers = [asyncio.create_task(anext(llm.get_stats_async(timeout=0.1))) for _ in range(2)]
     ended = await asyncio.gather(*readers, return_exceptions=True)
-    assert any(isinstance(each, AssertionError) for each in ended)
+    assert [type(each) for each in ended] == [StopAsyncIteration, AssertionError]

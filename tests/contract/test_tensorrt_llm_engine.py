@@ -358,7 +358,7 @@ def test_a_broken_library_ends_serving_and_a_failed_request_does_not(tmp_path: P
         engine = create_engine(double.checkpoint, settings_for_double())
         with running_server(engine) as server, grpc.insecure_channel(server.address) as channel:
             stub = pb_grpc.QueryRewriteServiceStub(channel)
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
 
             def rewrite(query: str) -> pb.RewriteQueryResponse:
                 return stub.RewriteQuery(pb.RewriteQueryRequest(query=query), timeout=10)

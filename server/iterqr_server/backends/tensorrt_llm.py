@@ -123,17 +123,19 @@ class TensorRtLlmRunner:
             async for state in result:
                 completion = state.outputs[0]
                 token_ids = tuple(completion.token_ids[seen:])
-                likeliest = tuple(map(_log_probabilities, completion.logprobs[seen:] if completion.logprobs else ()))
+                listed = (completion.logprobs or [])[seen : seen + len(token_ids)]  # there may be more than tokens
+                likeliest = tuple(map(_log_probabilities, listed))
                 seen += len(token_ids)
                 reason = _finish_reason(completion.finish_reason, is_finished=state.finished)
                 yield RunnerOutput(token_ids, likeliest, state.cached_tokens if is_first else 0, reason)
                 is_first = False
         except self._request_error as error:
             raise RequestFailedError(f"TensorRT-LLM failed on the request: {error}") from error
+        except RequestFailedError:  # an output that was not understood
+            result.abort()
+            raise
         finally:
             del self._running[request.number]
-            if not result.finished:  # an output that was not understood, or the engine's end
-                result.abort()
         self._totals.request_ended(tokens=seen, steps=result.decoding_iter)
 
     def _submit(self, request: RunnerRequest) -> Any:  # noqa: ANN401

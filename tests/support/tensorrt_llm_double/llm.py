@@ -109,6 +109,7 @@ class LLM:
         self.requests.append({"inputs": inputs, "sampling": sampling_params, "retention": kv_cache_retention_config})
         self.requests[-1] |= {"salt": cache_salt, "streaming": streaming}
         result = RequestOutput(next(self._numbers), inputs, self._executor.ask_abort)
+        self._executor.statistics.expect_more()
         self._executor.enqueue(result, sampling_params, cache_salt, kv_cache_retention_config)
         return result
 
