@@ -230,6 +230,7 @@ async def test_an_aborted_request_keeps_its_place_until_the_library_says_so(tmp_
             FinishReason.STOP
         ] * 2
         assert up.double.llm.executor.largest_batch == 2
+        assert up.double.llm.executor.cancelled == 1
 
 
 async def test_a_request_aborted_before_it_was_handed_over_never_is(tmp_path: Path) -> None:

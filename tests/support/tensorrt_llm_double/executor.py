@@ -64,6 +64,7 @@ class Executor:
         self.active: list[Running] = []
         self.error: Exception | None = None
         self.largest_batch = 0
+        self.cancelled = 0
         self._iterations = 0
 
     def enqueue(self, result: RequestOutput, sampling: Any, salt: str | None, retention: Any) -> None:  # noqa: ANN401
@@ -122,6 +123,7 @@ class Executor:
             running.result.tell(Response((), (), "cancelled"))
         for running in list(self.active):
             if running.is_aborted:
+                self.cancelled += 1
                 self._end(running, Response((), (), "cancelled"))
                 continue
             if running.is_new and self._behaviour.failures:
