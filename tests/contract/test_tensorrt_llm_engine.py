@@ -25,6 +25,7 @@ from iterqr_server.engine.request_level import RequestLevelEngine
 from iterqr_server.engine.request_runner import RunnerRequest
 from iterqr_server.models.hf_checkpoint import HfCheckpoint
 from iterqr_server.rewrite.generation_request import generation_request
+from structlog.testing import capture_logs
 from support.engine_conformance import TEMPLATE, WARM_UP, StepControl, score_request
 from support.engines_under_test import script
 from support.grpc_calls import failure_of
@@ -111,6 +112,18 @@ async def test_the_instruction_fills_whole_blocks_that_are_kept_first(tmp_path: 
     assert filler.count("<|endoftext|>") < 32
     assert chunks[0].prompt_tokens == len(request["inputs"])
     assert stats.prefix_tokens_reused_total >= kept.token_end
+
+
+async def test_a_prefix_that_is_not_found_again_is_logged(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with started(tmp_path / "a"):
+            pass
+        assert [line["event"] for line in logs] == []
+        with patch("support.tensorrt_llm_double.kv_cache.BlockTree.keep"):
+            async with started(tmp_path / "b") as up:
+                assert await up.text("soup")
+    (line,) = logs
+    assert (line["event"], line["reused_tokens"]) == ("prefix_not_reused", 0)
 
 
 async def test_a_long_instruction_may_be_left_as_it_is(tmp_path: Path) -> None:
@@ -210,10 +223,19 @@ async def test_a_request_that_fails_leaves_others_alone(tmp_path: Path) -> None:
 
 async def test_what_the_library_refuses_is_the_callers_fault_and_not_repeated(tmp_path: Path) -> None:
     async with started(tmp_path) as up:
-        refused = up.engine.submit(GenerationRequest("a", WARM_UP, 5, guide="(secret"))
+        up.double.behaviour.refusals.append("sampling_params: secret")
         with pytest.raises(RequestRefusedError) as caught:
-            [chunk async for chunk in refused]
+            await up.text("soup")
         assert "secret" not in str(caught.value)
+        assert await up.text("soup")
+
+
+@pytest.mark.parametrize("guide", ["(secret", "(s"])
+async def test_a_guide_that_does_not_compile_is_not_repeated(tmp_path: Path, guide: str) -> None:
+    async with started(tmp_path) as up:
+        failing = up.engine.submit(GenerationRequest("a", WARM_UP, 5, guide=guide))
+        with pytest.raises(RequestFailedError, match=r"failed on the request: RequestError$"):
+            [chunk async for chunk in failing]
         assert await up.text("soup")
 
 

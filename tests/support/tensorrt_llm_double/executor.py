@@ -26,7 +26,8 @@ class Running:
     salt: str | None
     retention: Any
     answer: list[int]
-    guide: Guide | None
+    guide: Guide | None = None
+    failure: str = ""
     said: list[int] = field(default_factory=list)
     is_new: bool = True
     is_aborted: bool = False
@@ -43,6 +44,7 @@ class Behaviour:
     ignores_guides: bool = False
     is_silent: bool = False
     failures: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
 
 class Executor:
@@ -70,17 +72,20 @@ class Executor:
     def enqueue(self, result: RequestOutput, sampling: Any, salt: str | None, retention: Any) -> None:  # noqa: ANN401
         text = self._tokenizer.decode(result.prompt_token_ids, skip_special_tokens=False)
         asked = sampling.guided_decoding
-        is_held = self._args.guided_decoding_backend is not None and not self._behaviour.ignores_guides
-        self.waiting.append(
-            Running(
-                result,
-                sampling,
-                salt,
-                retention,
-                self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
-                self._guides.open(asked.regex) if asked is not None and is_held else None,
-            )
+        running = Running(
+            result,
+            sampling,
+            salt,
+            retention,
+            self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
         )
+        is_held = self._args.guided_decoding_backend is not None and not self._behaviour.ignores_guides
+        if asked is not None and is_held:
+            try:
+                running.guide = self._guides.open(asked.regex)
+            except ValueError:  # told when it would run, in words that repeat it
+                running.failure = f"grammar error in {asked.regex}"
+        self.waiting.append(running)
         self._work.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="double-executor")
@@ -127,8 +132,10 @@ class Executor:
                 self._end(running, Response((), (), "cancelled"))
                 continue
             if running.is_new and self._behaviour.failures:
+                running.failure = self._behaviour.failures.pop(0)
+            if running.failure:
                 self.active.remove(running)
-                running.result.tell(RequestError(self._behaviour.failures.pop(0)))
+                running.result.tell(RequestError(running.failure))
                 continue
             guesses = self._guesses(running)
             response, used = self._advance(running, guesses)
