@@ -7,6 +7,7 @@ TrainingError
 ├── EngineError           an engine of attribution cannot be started, or fails
 ├── LabelFileError        a file of labels breaks its format; the message names the line and the field
 ├── JudgeError            a judge does not answer, or is not the one that was asked for
+├── ExportError           an adapter, weights or a checkpoint cannot be exported or published
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -41,3 +42,7 @@ class JudgeError(TrainingError):
 
 class CheckFailedError(TrainingError):
     """A check before learning failed; nothing may be learned from these signals."""
+
+
+class ExportError(TrainingError):
+    """An adapter, weights or a checkpoint cannot be exported or published; the message names file and reason."""
