@@ -111,7 +111,8 @@ class TensorRtLlmConfig(_Section):
     tokens_per_block: Literal[32, 64, 128] = 32
     """Tokens of a block of the key/value cache; prompts share whole blocks."""
     pad_prefix: bool = True
-    """Whether the instruction is filled up to whole blocks, with end-of-text tokens before it, so all of it is kept."""
+    """Whether the instruction is filled up to whole blocks, with end-of-text tokens before it, so all of it is kept;
+    texts differ from those without."""
     kv_cache_dtype: Literal["auto", "fp8"] = "auto"
     """Numbers of the key/value cache; auto is what the checkpoint says."""
     kv_memory_fraction: float = Field(default=0.85, ge=0.05, le=0.95)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import grpc
+import iterqr_server
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
@@ -353,8 +355,29 @@ def test_every_name_is_in_the_facts_and_all_but_one_confirmed_for_1_2() -> None:
     assert len(passed) == 9
 
 
+def test_the_models_name_tells_what_changes_its_outputs(tmp_path: Path) -> None:
+    with installed_double(tmp_path, script) as double:
+        names = [
+            create_engine(double.checkpoint, settings_for_double(tensorrt_llm=fields)).model_id
+            for fields in ({}, {"kv_cache_dtype": "fp8"}, {"tokens_per_block": 64}, {"pad_prefix": False})
+        ]
+    assert names[0].startswith("checkpoint-")
+    endings = ["-trtllm1.2.1-kv-auto-pad32", "-kv-fp8-pad32", "-kv-auto-pad64", "-kv-auto"]
+    assert all(name.endswith(ending) for name, ending in zip(names, endings, strict=True))
+
+
+def test_one_file_imports_the_library() -> None:
+    root = Path(iterqr_server.__file__).parent
+    importing = [
+        str(path.relative_to(root))
+        for path in sorted(root.rglob("*.py"))
+        if re.search(r"^\s*(import|from) tensorrt_llm\b|import_module\(", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert importing == ["backends/tensorrt_llm.py"]
+
+
 def test_at_the_deadline_the_server_has_what_is_whole(tmp_path: Path) -> None:
-    """Fourteen bytes of the last line are missing when the reply leaves; the rest is cached for the next caller."""
+    """The last line is missing when the reply leaves; it is cached for the next caller."""
     control = StepControl()
     with installed_double(tmp_path, script) as double:
         double.behaviour.before_step = control

@@ -271,8 +271,10 @@ def create_engine(model_folder: Path, settings: Settings) -> RequestLevelEngine:
     tokenizer = BytePairTokenizer(checkpoint.tokenizer_path.read_text("utf-8"))
     end_id = tokenizer.end_of_turn_id
     others = sorted(tokenizer.stop_ids - {end_id})
+    filler_id = others[0] if config.pad_prefix and others else None
+    padding = f"-pad{config.tokens_per_block}" if filler_id is not None else ""  # it changes what the model says
     return RequestLevelEngine(
-        model_id=f"{checkpoint.name}-trtllm{installed_version()}-kv-{config.kv_cache_dtype}",
+        model_id=f"{checkpoint.name}-trtllm{installed_version()}-kv-{config.kv_cache_dtype}{padding}",
         tokenizer=tokenizer,
         runner=TensorRtLlmRunner(checkpoint, settings, end_id, tokenizer.stop_ids),
         limits=RequestLimits(
@@ -280,7 +282,7 @@ def create_engine(model_folder: Path, settings: Settings) -> RequestLevelEngine:
             max_waiting=settings.engine.max_waiting,
             max_positions=config.max_seq_len,
             block_tokens=config.tokens_per_block,
-            filler_id=others[0] if config.pad_prefix and others else None,
+            filler_id=filler_id,
             stall_timeout_s=config.stall_timeout_s,
         ),
     )

@@ -2,7 +2,7 @@
 
     with installed_double(tmp_path, script) as double:       # `import tensorrt_llm` finds it, and there is a GPU
         engine = create_engine(double.checkpoint, settings_for_double())
-        double.before_step = StepGate()                      # called before each iteration; may raise or block
+        double.behaviour.before_step = StepGate()            # called before each iteration; may raise or block
         double.fail_next("out of blocks")                    # a RequestError for the next request that runs
 
 What the facts say of the real one holds here: unknown arguments and wrong types fail, an n-gram size that is missing
