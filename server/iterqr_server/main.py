@@ -19,6 +19,8 @@ from iterqr_proto.rewrite_format import load_template
 
 from iterqr_server.api.application import Application
 from iterqr_server.api.grpc_server import ListenError
+from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
+from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.config import ConfigError, ConfigFlags, EngineConfig, Settings
 from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
@@ -28,6 +30,7 @@ from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
+from iterqr_server.models.built_model import read_built_model
 from iterqr_server.models.errors import ModelError
 from iterqr_server.telemetry.logs import configure_logs
 
@@ -148,6 +151,23 @@ def hint_source(settings: Settings) -> HintSource:
     return OpenSearchHints(settings.hints) if settings.hints.url else NoHints()
 
 
+def checkpoint_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines | None:
+    """Returns what opens checkpoints of the configured registry, if there is one.
+
+    Raises:
+        ConfigError: the backend does not swap checkpoints.
+    """
+    if not settings.checkpoints.registry:
+        return None
+    if settings.engine.backend != "onnxruntime":
+        raise ConfigError(f"checkpoints.registry: engine.backend must be onnxruntime, got {settings.engine.backend!r}")
+    return OnnxCheckpointEngines(
+        lambda folder: open_engine(settings.engine, folder),
+        lambda: read_built_model(base_folder()).source_sha256,
+        settings.engine.arena_positions,
+    )
+
+
 async def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, or until the engine fails. Returns the process's exit code.
 
@@ -157,15 +177,19 @@ async def serve(settings: Settings) -> int:
         EngineError: the model does not load.
     """
 
+    folders: list[Path] = []
+
     async def open_configured_engine() -> GenerationEngine:
         _log.info("preparing_model", name=settings.model.name)
         folder = await _in_daemon_thread(
             lambda: _prepare(settings, show_progress=sys.stderr.isatty())  # the log stays JSON
         )
+        folders.append(folder)
         _log.info("loading_model", folder=str(folder))
         return await _in_daemon_thread(lambda: open_engine(settings.engine, folder))  # reads a large tokenizer
 
-    application = Application(settings, open_configured_engine, hint_source(settings))
+    engines = checkpoint_engines(settings, lambda: folders[-1])
+    application = Application(settings, open_configured_engine, hint_source(settings), checkpoint_engines=engines)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
