@@ -5,6 +5,7 @@ TrainingError
 ├── SourceError           OpenSearch does not answer, or not as its API says
 ├── StoreError            a folder of signals is damaged, of another version, or in use
 ├── EngineError           an engine of attribution cannot be started, or fails
+├── ExportError           an adapter, weights or a checkpoint cannot be exported or published
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -31,3 +32,7 @@ class EngineError(TrainingError):
 
 class CheckFailedError(TrainingError):
     """A check before learning failed; nothing may be learned from these signals."""
+
+
+class ExportError(TrainingError):
+    """An adapter, weights or a checkpoint cannot be exported or published; the message names file and reason."""
