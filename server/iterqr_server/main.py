@@ -21,6 +21,7 @@ from iterqr_server.api.application import Application
 from iterqr_server.api.grpc_server import ListenError
 from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
 from iterqr_server.checkpoints.loading import CheckpointEngines
+from iterqr_server.checkpoints_command import CHECKPOINT_EXAMPLES, add_checkpoint_commands, run_checkpoint_command
 from iterqr_server.config import ConfigError, ConfigFlags, EngineConfig, Settings
 from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
@@ -49,6 +50,7 @@ examples:
   iterqr-server model build
   iterqr-server engine run < requests.jsonl
   iterqr-server config show --config server.toml > effective.toml
+  iterqr-server checkpoints list --target 127.0.0.1:50051
 """
 _SERVE_EXAMPLES = """\
 examples:
@@ -242,11 +244,14 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     show_flags = ConfigFlags(show_parser)
     show_parser.set_defaults(command="config show")
 
+    add_checkpoint_commands(_add(commands, "checkpoints", "look at checkpoints and move traffic", CHECKPOINT_EXAMPLES))
+
     return parser, {
         "serve": lambda arguments: _run_serve(serve_flags.settings(arguments)),
         "model build": _run_model_build,
         "engine run": lambda arguments: _run_engine(run_flags.settings(arguments)),
         "config show": lambda arguments: _run_config_show(show_flags.settings(arguments)),
+        "checkpoints": run_checkpoint_command,
     }
 
 

@@ -7,6 +7,7 @@ event loop; what blocks runs on other threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import structlog
 from iterqr_proto.registry import (
+    CheckpointDamagedError,
     CheckpointRegistry,
     LeaseHeldError,
     LeaseLostError,
@@ -147,7 +149,8 @@ class CheckpointManager:
         """
         if checkpoint_id not in self._pool.loaded:
             if checkpoint_id != self._base_id and not self._pool.is_loading(checkpoint_id):
-                await asyncio.to_thread(self._registry.manifest, checkpoint_id)
+                with contextlib.suppress(CheckpointDamagedError):  # a refusal, told as such
+                    await asyncio.to_thread(self._registry.manifest, checkpoint_id)
             await asyncio.shield(self._pool.start_loading(checkpoint_id))
         return self._pool.status(checkpoint_id)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+MAX_REASON = 500
+
 
 class StatusKind(enum.Enum):
     """As `CheckpointState` of the contract."""
@@ -17,7 +19,7 @@ class StatusKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`reason`: why it failed; empty otherwise."""
+    """`reason`: why it failed, at most `MAX_REASON` characters; empty otherwise."""
 
     checkpoint_id: str
     kind: StatusKind
@@ -31,5 +33,5 @@ def status_of(checkpoint_id: str, *, loaded: bool, loading: bool, reason: str) -
     if loading:
         return Status(checkpoint_id, StatusKind.LOADING)
     if reason:
-        return Status(checkpoint_id, StatusKind.FAILED, reason)
+        return Status(checkpoint_id, StatusKind.FAILED, reason[:MAX_REASON])
     return Status(checkpoint_id, StatusKind.AVAILABLE)
