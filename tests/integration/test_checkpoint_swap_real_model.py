@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ TIMEOUT_S = 180
 @dataclass(frozen=True, slots=True)
 class Served:
     registry: Path
+    memory_mb: Callable[[], int]
     checkpoints: pb_grpc.CheckpointServiceStub
     rewriting: rewrite_grpc.QueryRewriteServiceStub
 
@@ -97,6 +99,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iter
         with real_server(folder / "log", **flags) as server, grpc.insecure_channel(server.address) as channel:
             yield Served(
                 Path(registry.url),
+                server.memory_mb,
                 pb_grpc.CheckpointServiceStub(channel),
                 rewrite_grpc.QueryRewriteServiceStub(channel),
             )
@@ -107,6 +110,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iter
 
 def test_two_builds_are_swapped_under_load(served: Served) -> None:
     base_id = served.state().traffic_split.champion_checkpoint_id
+    one_model_mb = served.memory_mb()
     of_base = [served.rewrite(query) for query in QUERIES]
     assert {reply.checkpoint_id for reply in of_base} == {base_id}
     replies: list[rewrite_pb.RewriteQueryResponse] = []
@@ -142,6 +146,10 @@ def test_two_builds_are_swapped_under_load(served: Served) -> None:
         stopped.set()
         searching.join()
     assert failures == []
+    ends = time.monotonic() + 60
+    while served.memory_mb() > one_model_mb + 500:  # the two that were unloaded would be 1,600 MB
+        assert time.monotonic() < ends, f"{served.memory_mb()} MB, at first {one_model_mb} MB"
+        time.sleep(0.5)
     assert len({reply.checkpoint_id for reply in replies}) >= 2
 
 

@@ -180,8 +180,8 @@ class CheckpointManager:
             NotLoadedError: it is not loaded.
             InTrafficError: it takes traffic, or is about to.
         """
-        model = self._pool.model(checkpoint_id)
-        if model in self._router.routed or checkpoint_id in (self._champion_id(), self._state.split.canary):
+        is_routed = self._pool.model(checkpoint_id) in self._router.routed
+        if is_routed or checkpoint_id in (self._champion_id(), self._state.split.canary):
             raise InTrafficError(f"{checkpoint_id} takes traffic; set another split first")
         await asyncio.shield(self._pool.take_out(checkpoint_id))
 

@@ -1,7 +1,11 @@
-"""How much memory is left for one more model: of the machine, and of the container that the process runs in."""
+"""How much memory is left for one more model: of the machine, and of the container that the process runs in.
+
+And giving it back: a model's weights are many blocks of a few megabytes, which glibc keeps when they are freed.
+"""
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
@@ -12,6 +16,13 @@ def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | N
     """Returns the bytes that may still be taken; None where the system does not tell (it is not Linux)."""
     limits = [left for left in (_of_machine(meminfo), _of_container(cgroup)) if left is not None]
     return min(limits) if limits else None
+
+
+def give_back() -> None:
+    """Returns freed memory to the system, where the C library has a way to. Blocks for some milliseconds."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def refusal(needed: int, available: int | None, reserve: int) -> str:

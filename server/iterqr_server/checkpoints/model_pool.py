@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, KeysView
 import structlog
 from iterqr_proto.registry import RegistryError
 
+from iterqr_server.checkpoints import memory
 from iterqr_server.checkpoints.errors import CheckpointRefusedError, NotLoadedError
 from iterqr_server.checkpoints.retries import Retries
 from iterqr_server.checkpoints.status import Status, status_of
@@ -164,6 +165,8 @@ class ModelPool:
             _log.info("checkpoint_unloaded", checkpoint_id=model.checkpoint_id, cut=cut)
         finally:
             del self._draining[model]
+        del model  # its tokenizer is freed here, what the library's heap kept of its weights by the next line
+        await asyncio.to_thread(memory.give_back)
 
     def _refuse(self, checkpoint_id: str, reason: str) -> None:
         self._refused.add(checkpoint_id, reason, asyncio.get_running_loop().time())
