@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+BACKENDS = ("onnxruntime", "tensorrt_llm")
 MAX_REWRITES_LIMIT = 8
 MAX_HINTS_LIMIT = 5
 
@@ -73,7 +74,7 @@ class EngineConfig(_Section):
     provider: Literal["cpu", "cuda"] = "cpu"
     """What onnxruntime computes on; cuda needs onnxruntime-gpu in place of onnxruntime."""
     device_id: int = Field(default=0, ge=0, le=1024)
-    """Which of several GPUs."""
+    """Which of several GPUs, for onnxruntime."""
     gpu_memory_mb: int = Field(default=0, ge=0, le=10_000_000)
     """Most GPU memory that onnxruntime takes for the model, the key/value arena apart; 0 means what there is."""
     threads: int = Field(default=0, ge=0, le=1024)
@@ -98,6 +99,35 @@ class EngineConfig(_Section):
         if self.max_step_rows < self.max_running:
             raise ValueError(f"max_step_rows: must be at least max_running ({self.max_running})")
         return self
+
+
+class TensorRtLlmConfig(_Section):
+    """What TensorRT-LLM is told beyond engine.max_running (its batch size) and engine.max_waiting."""
+
+    max_seq_len: int = Field(default=2048, ge=256, le=131_072)
+    """Tokens of one prompt and its output together."""
+    max_num_tokens: int = Field(default=4096, ge=64, le=1_048_576)
+    """Tokens computed in one step; longer prompts are computed in pieces."""
+    tokens_per_block: Literal[32, 64, 128] = 32
+    """Tokens of a block of the key/value cache; prompts share whole blocks."""
+    pad_prefix: bool = True
+    """Whether the instruction is filled up to whole blocks, with end-of-text tokens before it, so all of it is kept."""
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"
+    """Numbers of the key/value cache; auto is what the checkpoint says."""
+    kv_memory_fraction: float = Field(default=0.85, ge=0.05, le=0.95)
+    """Share of the GPU memory that the weights leave free which the key/value cache takes."""
+    guided_decoding_backend: Literal["llguidance", "xgrammar"] = "llguidance"
+    """What holds outputs to the rewrite format."""
+    max_draft_len: int = Field(default=3, ge=0, le=16)
+    """Guesses at a request's next tokens, from n-grams of its own text, that one step verifies; 0 means none."""
+    draft_ngram_size: int = Field(default=3, ge=1, le=16)
+    """Longest sequence of tokens that is looked up for a guess."""
+    cuda_graphs: bool = True
+    """Whether steps of decoding are recorded once and replayed."""
+    tensor_parallel_size: int = Field(default=1, ge=1, le=8)
+    """GPUs that share one model."""
+    stall_timeout_s: float = Field(default=60.0, ge=1, le=3600)
+    """A running request that gets nothing for so long means that the library hangs: the process ends."""
 
 
 class HintsConfig(_Section):
@@ -223,6 +253,7 @@ class Settings(BaseSettings):
     grpc: GrpcConfig = GrpcConfig()
     model: ModelConfig = ModelConfig()
     engine: EngineConfig = EngineConfig()
+    tensorrt_llm: TensorRtLlmConfig = TensorRtLlmConfig()
     hints: HintsConfig = HintsConfig()
     rewrite: RewriteConfig = RewriteConfig()
     cache: CacheConfig = CacheConfig()

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from rich.console import Console
 
-from iterqr_training.commands import attribute, attribution_check, collect, experiment, export, health, hints
+from iterqr_training.commands import attribute, attribution_check, collect, experiment, export, health, hints, quantize
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import TrainingError
 
@@ -18,7 +18,7 @@ _DESCRIPTION = """\
 Learns from clicks and purchases: collects signals, attributes them to rewrites, says what rewriting earned, and exports
 checkpoints that servers load."""
 
-_COMMANDS: tuple[Command, ...] = (collect, attribution_check, attribute, health, hints, experiment, export)
+_COMMANDS: tuple[Command, ...] = (collect, attribution_check, attribute, health, hints, experiment, export, quantize)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@
 |---|---|---|
 | InvalidFieldError, PromptTooLongError | INVALID_ARGUMENT | BadRequest with field and limit |
 | NothingInTimeError, NoScoresInTimeError, DeadlineExpiredError | DEADLINE_EXCEEDED | |
+| RequestRefusedError | INVALID_ARGUMENT | |
 | EngineOverloadedError (QueueFullError, DeadlineUnreachableError) | RESOURCE_EXHAUSTED | RetryInfo |
 | NotReadyError, ShuttingDownError, EngineClosedError, EngineFatalError | UNAVAILABLE | |
 | NotAvailableError | UNIMPLEMENTED | |
@@ -12,7 +13,7 @@
 | CheckpointDamagedError, StateUnreadableError, InTrafficError, NotLoadedError | FAILED_PRECONDITION | |
 | StateConflictError | ABORTED | |
 | LeaseHeldError, LeaseLostError, RegistryUnreachableError | UNAVAILABLE | |
-| anything else | INTERNAL | says nothing of its cause; the log does |
+| RequestFailedError, anything else | INTERNAL | says nothing of its cause; the log does |
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from iterqr_server.engine.errors import (
     EngineFatalError,
     EngineOverloadedError,
     PromptTooLongError,
+    RequestRefusedError,
 )
 from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError, NotReadyError, ShuttingDownError
 
@@ -61,6 +63,8 @@ def to_status(error: Exception) -> grpc.Status:
         case PromptTooLongError():
             description = f"too long for the model together with its hints: {error}"
             return _status(code_pb2.INVALID_ARGUMENT, f"query: {description}", _bad_request("query", description))
+        case RequestRefusedError():
+            return _status(code_pb2.INVALID_ARGUMENT, str(error))
         case NothingInTimeError() | NoScoresInTimeError() | DeadlineExpiredError():
             return _status(code_pb2.DEADLINE_EXCEEDED, str(error))
         case EngineOverloadedError():

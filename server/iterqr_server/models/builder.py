@@ -94,22 +94,24 @@ def build_model(
 
 def build_model_into(
     folder: Path,
-    found: FoundWeights,
+    weights: Weights,
     *,
     name: str,
+    source_sha256: str,
     quantization: Quantization,
     output_vocabulary: OutputVocabulary = "full",
     listener: ProgressListener,
 ) -> BuiltModel:
-    """Builds weights into `folder`, which is empty and not in the cache: an artifact of a checkpoint named `name`.
+    """Builds any weights into `folder`, which is empty and not in the cache: an artifact of a checkpoint named `name`.
+
+    `source_sha256` tells these weights from others.
 
     Raises:
-        ModelError: as `build_model`.
+        UnsupportedModelError: the weights have parts the builder does not know.
     """
-    digest = weights_digest(found, listener)
-    model_id = _model_id(name, digest, quantization, output_vocabulary)
-    weights = open_weights(found.path)
-    model = BuiltModel(folder, model_id, name, digest, weights.architecture, quantization, output_vocabulary)
+    model_id = _model_id(name, source_sha256, quantization, output_vocabulary)
+    architecture = weights.architecture
+    model = BuiltModel(folder, model_id, name, source_sha256, architecture, quantization, output_vocabulary)
     _write(model, weights, listener)
     return read_built_model(folder)
 

@@ -25,6 +25,7 @@ from iterqr_server.engine.errors import (
     EngineOverloadedError,
     PromptTooLongError,
     QueueFullError,
+    RequestRefusedError,
 )
 from iterqr_server.engine.interface import FinishReason
 from iterqr_server.hints.interface import Hints, HintSource
@@ -159,7 +160,7 @@ class RewriteService:
             started = loop.time()
             try:
                 result = await self._generated_result(model, key, call)
-            except (NotReadyError, ShuttingDownError, PromptTooLongError):
+            except (NotReadyError, ShuttingDownError, PromptTooLongError, RequestRefusedError):
                 raise
             except (RewriteError, EngineError):
                 self._report(model, call, loop.time() - started, None)

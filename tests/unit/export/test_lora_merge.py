@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from iterqr_server.models.hf_files import hf_files
+from iterqr_server.models.progress import Silent
 from iterqr_server.models.weights import open_weights
 from iterqr_training.errors import ExportError
 from iterqr_training.export.adapter import Adapter, read_adapter
+from iterqr_training.export.hf_folder import write_hf_folder
 from iterqr_training.export.lora_config import read_lora_config
 from iterqr_training.export.merged_weights import MergedWeights
 from iterqr_training.export.qwen2_tensors import qwen2_tensors
+from safetensors.numpy import load_file
 from support.lora_adapters import lora_tensors, save_adapter
-from support.tiny_qwen2 import TinyQwen2, tiny_qwen2
+from support.tiny_qwen2 import Shape, TinyQwen2, tiny_qwen2
 
 TARGETS = "q_proj|v_proj|down_proj"
 TOKENS = [7, 200, 31, 31, 4, 90, 150]
@@ -159,27 +162,49 @@ def test_damaged_and_foreign_adapters_are_refused(tmp_path: Path, tiny: TinyQwen
         read(save_adapter(tmp_path / "nan", bad), tiny).update("model.layers.0.self_attn.q_proj")
 
 
-def test_the_merge_is_that_of_peft(tmp_path: Path, tiny: TinyQwen2) -> None:
-    """Where torch, transformers and PEFT are installed: its own merge of a tiny Qwen2, weight by weight."""
+PEFT_SHAPE = Shape(hidden=16, heads=2, kv_heads=1, head_size=8, intermediate=24)
+PEFT_OPTIONS: dict[str, Any] = {
+    "r": 4,
+    "lora_alpha": 8,
+    "target_modules": ["q_proj", "v_proj", "down_proj"],
+    "rank_pattern": {"q_proj": 2, r"layers\.1\.mlp\.down_proj": 6},
+    "alpha_pattern": {"v_proj": 3},
+    "use_rslora": True,
+    "init_lora_weights": False,
+    "task_type": "CAUSAL_LM",
+}
+RECORDED = Path(__file__).parents[2] / "data/peft_merge"
+
+
+def test_the_merge_is_the_one_recorded_of_peft(tmp_path: Path) -> None:
+    """Adapter and merged weights in data/peft_merge are PEFT 0.21.2's own, of `PEFT_OPTIONS` on this base."""
+    tiny = tiny_qwen2(tied=True, shape=PEFT_SHAPE)
+    merged = MergedWeights(open_weights(tiny.save(tmp_path / "hf")), read(RECORDED, tiny))
+    recorded = load_file(RECORDED / "merged.safetensors")
+    changed = {name for name, values in tiny.weights.items() if not np.array_equal(merged.tensor(name), values)}
+    assert changed == recorded.keys()
+    for name, values in recorded.items():
+        np.testing.assert_allclose(merged.tensor(name), values, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("default")  # of libraries that are not this project's
+def test_the_merge_is_that_of_the_installed_peft(tmp_path: Path) -> None:
+    """Where torch, transformers and PEFT are installed; they load the folder that export writes."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     peft = pytest.importorskip("peft")
-    source = tiny.save(tmp_path / "hf", architectures=["Qwen2ForCausalLM"])
+    tiny = tiny_qwen2(tied=True, shape=PEFT_SHAPE)
+    gguf = tiny.save_gguf(tmp_path / "tiny.gguf")
+    source = tmp_path / "hf"
+    write_hf_folder(source, open_weights(gguf), hf_files(gguf), precision="float32", listener=Silent())
     model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    config = peft.LoraConfig(
-        r=4,
-        lora_alpha=8,
-        target_modules=["q_proj", "v_proj", "down_proj"],
-        rank_pattern={"q_proj": 2, r"layers\.1\.mlp\.down_proj": 8},
-        alpha_pattern={"v_proj": 3},
-        use_rslora=True,
-        init_lora_weights=False,
-        task_type="CAUSAL_LM",
-    )
-    tuned = peft.get_peft_model(model, config)
+    with torch.no_grad():
+        logits = model(torch.tensor([TOKENS])).logits[0].numpy()
+    np.testing.assert_allclose(logits, tiny.logits(TOKENS), atol=1e-4)
+    torch.manual_seed(0)
+    tuned = peft.get_peft_model(model, peft.LoraConfig(**PEFT_OPTIONS))
     tuned.save_pretrained(tmp_path / "adapter")
     expected = {name: value.numpy() for name, value in tuned.merge_and_unload().state_dict().items()}
     merged = MergedWeights(open_weights(source), read(tmp_path / "adapter", tiny))
     for name in tiny.weights:
         np.testing.assert_allclose(merged.tensor(name), expected[name], atol=1e-6)
-    assert json.loads((tmp_path / "adapter/adapter_config.json").read_text())["use_rslora"] is True

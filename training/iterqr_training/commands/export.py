@@ -14,21 +14,24 @@ from iterqr_server.models.progress import quiet_unless
 from rich.console import Console
 from rich.table import Table
 
+from iterqr_training.export.documents import read_documents
 from iterqr_training.export.hf_folder import Precision
 from iterqr_training.export.publishing import publish
 from iterqr_training.export.run import ExportedCheckpoint, run_export
+from iterqr_training.export.sealing import SealSettings, seal
 from iterqr_training.export.settings import ExportSettings
 
 _DEFAULT_BASE = "qwen2.5-coder-0.5b-instruct"
 _EXAMPLES = """\
 examples:
-  iterqr-train export --adapter runs/it1/adapter --out checkpoints --datasheet dataset/datasheet.json
-  iterqr-train export --adapter runs/it1/adapter --out checkpoints --parent qwen2.5-coder-0.5b-instruct-3f2a... \\
-      --gate-report gate.json --policy policy.json --publish registry
+  iterqr-train export --adapter runs/it1/adapter --out candidates --datasheet dataset/datasheet.json
+  iterqr-train export --candidate candidates/ID --gate-report gate.json --policy policy.json --parent CHAMPION \\
+      --out checkpoints --publish registry
   iterqr-train export --out checkpoints --publish s3://bucket/registry     # the base model itself, the first champion
   iterqr-train export --base Qwen/Qwen2.5-7B-Instruct --weights runs/full/model --quantization none --out checkpoints
   iterqr-train export --adapter runs/it1/adapter --quantized modelopt-fp8 --out checkpoints   # for TensorRT-LLM
 
+A candidate is exported, served, evaluated and gated; what the gate let through is sealed with its report and published.
 The checkpoint is OUT/ID: manifest.json, MODEL_CARD.md, hf/ (safetensors that transformers and TensorRT-LLM load),
 onnx-int8/ or onnx-int4/ (what iterqr-server runs on a CPU: serve --model.name OUT/ID/onnx-int8), prompt/, adapter/,
 trtllm/, reports/. It appears when all of it is there and the built model has answered a query. The same inputs give the
@@ -51,11 +54,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     trained = parser.add_mutually_exclusive_group()
     trained.add_argument("--adapter", type=Path, metavar="DIR", help="LoRA adapter that PEFT saved")
     trained.add_argument("--weights", type=Path, metavar="DIR", help="fully tuned model, with its run.json")
+    trained.add_argument(
+        "--candidate",
+        type=Path,
+        metavar="DIR",
+        help="an earlier export: its artifacts, sealed with the documents given",
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the checkpoint's folder is made in it")
     parser.add_argument("--id", metavar="ID", help="of the checkpoint; made of the base and a digest if not given")
     parser.add_argument("--parent", metavar="ID", help="of the checkpoint it was trained from")
     parser.add_argument(
-        "--template", default="food_delivery", metavar="NAME", help="prompt template, or a .toml file; %(default)s"
+        "--template", metavar="NAME", help="prompt template, or a .toml file (default: the one it was trained with)"
     )
     parser.add_argument(
         "--quantization", choices=("int4", "int8", "none"), default="int8", help="of the ONNX artifact; %(default)s"
@@ -79,6 +88,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """See `Command`."""
+    began = time.monotonic()
+    exported = _seal(options) if options.candidate is not None else _export(options, console)
+    _print_summary(exported, time.monotonic() - began, console)
+    if options.publish is not None:
+        publish(exported.folder, options.publish)
+        console.print(f"published to {options.publish}; it takes no traffic yet", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _export(options: argparse.Namespace, console: Console) -> ExportedCheckpoint:
     settings = ExportSettings(
         base=options.base,
         out=options.out,
@@ -96,14 +115,20 @@ def run(options: argparse.Namespace, console: Console) -> int:
         datasheet=options.datasheet,
         serving_check=not options.no_serving_check,
     )
-    began = time.monotonic()
     with quiet_unless(sys.stderr.isatty() or not console.is_terminal) as listener:
-        exported = run_export(settings, listener, datetime.now(UTC))
-    _print_summary(exported, time.monotonic() - began, console)
-    if options.publish is not None:
-        publish(exported.folder, options.publish)
-        console.print(f"published to {options.publish}; it takes no traffic yet", highlight=False, soft_wrap=True)
-    return 0
+        return run_export(settings, listener, datetime.now(UTC))
+
+
+def _seal(options: argparse.Namespace) -> ExportedCheckpoint:
+    settings = SealSettings(
+        candidate=options.candidate,
+        out=options.out,
+        documents=read_documents(options.policy, options.gate_report, options.datasheet),
+        checkpoint_id=options.id,
+        parent=options.parent,
+    )
+    sealed = seal(settings, datetime.now(UTC))
+    return ExportedCheckpoint(sealed.folder, sealed.manifest, None)
 
 
 def _print_summary(exported: ExportedCheckpoint, seconds: float, console: Console) -> None:

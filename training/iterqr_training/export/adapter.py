@@ -31,8 +31,7 @@ class Adapter:
     def update(self, module: str) -> NDArray[np.float32]:
         """What is added to the weight of `module`: scale B A, [out, in]."""
         a, b = (self.tensors.tensor(_name(module, part)) for part in "AB")
-        product: NDArray[np.float32] = (b * np.float32(self.config.scale_of(module))) @ a
-        return product
+        return np.asarray((b @ a) * self.config.scale_of(module), np.float32)
 
     def files(self) -> tuple[Path, Path]:
         """The files it is made of."""

@@ -12,8 +12,8 @@ from iterqr_proto.rewrite_format import FORMAT_VERSION
 from iterqr_server.models.cache import sha256_of
 from iterqr_server.models.progress import ProgressListener
 
-from iterqr_training.export.base_claim import Base
 from iterqr_training.export.prompt_template import PromptTemplate
+from iterqr_training.export.training_run import Base
 
 
 @dataclass(frozen=True, slots=True)

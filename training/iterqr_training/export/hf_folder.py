@@ -65,7 +65,9 @@ def write_hf_folder(
     shards = plan_shards({name: _size(shape, kind) for name, shape in shapes.items()}, max_shard_bytes)
     listener.stage("merge weights", len(shapes))
     for shard in shards:
-        save_file(dict(_tensors(shard, weights, shapes, kind, listener)), folder / shard.file, {"format": "pt"})
+        file = folder / shard.file
+        save_file(dict(_tensors(shard, weights, shapes, kind, listener)), file, {"format": "pt"})
+        file.chmod(0o644)  # the library makes it readable for its writer alone
     if len(shards) > 1:
         index = {
             "metadata": {"total_size": sum(_size(shape, kind) for shape in shapes.values())},
@@ -121,4 +123,5 @@ def _in_precision(config: str, precision: Precision) -> str:
     data = json.loads(config)
     for name in ("dtype", "quantization_config"):  # newer releases call it so, and read the older name too
         data.pop(name, None)
+    data.setdefault("architectures", ["Qwen2ForCausalLM"])
     return json.dumps(data | {"torch_dtype": precision}, indent=2, ensure_ascii=False) + "\n"

@@ -10,6 +10,9 @@ from pathlib import Path
 from iterqr_proto.rewrite_format import Template, TemplateError, load_template
 
 from iterqr_training.errors import ExportError
+from iterqr_training.export.training_run import TrainingRun
+
+DEFAULT_TEMPLATE = "food_delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,21 @@ class PromptTemplate:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+def template_of(given: str | None, run: TrainingRun | None) -> PromptTemplate:
+    """Returns the template given, else the one that the training run names, else the default one.
+
+    Raises:
+        ExportError: There is none, or it is not the one that the weights were trained with.
+    """
+    prompt = read_prompt_template(given or (run and run.template_name) or DEFAULT_TEMPLATE)
+    if run is not None and run.template_sha256 not in (None, prompt.sha256):
+        raise ExportError(
+            f"--template: {prompt.name} has SHA-256 {prompt.sha256}, and {run.file} was trained with "
+            f"{run.template_name} (SHA-256 {run.template_sha256})"
+        )
+    return prompt
+
+
 def read_prompt_template(given: str) -> PromptTemplate:
     """Reads a template by path, or by the name of one in `iterqr_proto.rewrite_format`.
 
@@ -40,6 +58,6 @@ def read_prompt_template(given: str) -> PromptTemplate:
             raise ExportError(f"--template: {given!r} is no .toml file and none of {', '.join(names)}")
         path = Path(str(packaged / f"{given}.toml"))
     try:
-        return PromptTemplate(path.stem, path.read_text("utf-8"), load_template(path))
-    except (OSError, TemplateError) as error:
+        return PromptTemplate(path.stem, path.read_bytes().decode("utf-8"), load_template(path))
+    except (OSError, UnicodeDecodeError, TemplateError) as error:
         raise ExportError(f"--template: {error}") from error

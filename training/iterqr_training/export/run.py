@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from iterqr_proto.manifest import ManifestError, write_manifest
+from iterqr_proto.manifest import ManifestError
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.builder import build_model_into, weights_digest
 from iterqr_server.models.built_model import BuiltModel
@@ -25,22 +23,27 @@ from iterqr_server.models.weights import Weights, open_weights
 
 from iterqr_training.errors import ExportError
 from iterqr_training.export.adapter import Adapter, read_adapter
-from iterqr_training.export.base_claim import Base, check_base, claimed_base
+from iterqr_training.export.checkpoint_folder import (
+    ADAPTER,
+    HF,
+    KINDS,
+    PROMPT,
+    QUANTIZED,
+    TEMPLATE_FILE,
+    assembled,
+    checkpoint_name,
+    describe,
+)
 from iterqr_training.export.checkpoint_manifest import Lineage, artifacts_in, build_manifest
+from iterqr_training.export.documents import Documents, read_documents
 from iterqr_training.export.hf_check import check_hf_folder
 from iterqr_training.export.hf_folder import write_hf_folder
 from iterqr_training.export.merged_weights import MergedWeights
-from iterqr_training.export.model_card import model_card
-from iterqr_training.export.prompt_template import PromptTemplate, read_prompt_template
+from iterqr_training.export.prompt_template import PromptTemplate, template_of
 from iterqr_training.export.qwen2_tensors import qwen2_tensors
 from iterqr_training.export.serving_check import ServingCheck, check_serving
 from iterqr_training.export.settings import QUANTIZATIONS, ExportSettings
-
-MANIFEST_FILE, CARD_FILE = "manifest.json", "MODEL_CARD.md"
-HF, QUANTIZED, ADAPTER, PROMPT, REPORTS = "hf", "trtllm", "adapter", "prompt", "reports"
-GATE_FILE, DATASHEET_FILE = f"{REPORTS}/gate.json", f"{REPORTS}/datasheet.json"
-TEMPLATE_FILE = f"{PROMPT}/template.toml"
-_ID_DIGITS = 12
+from iterqr_training.export.training_run import Base, TrainingRun, check_base, check_data, check_trained, find_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,13 @@ class ExportedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is written: weights with their base, and the digest of what was trained (none for the base itself)."""
+    """What is written: weights with their base, and the digest that tells them from others (the base's for itself)."""
 
     base: Base
     weights: Weights
     files: dict[str, str]
     adapter: Adapter | None
-    trained_sha256: str | None
+    sha256: str
 
 
 def run_export(settings: ExportSettings, listener: ProgressListener, now: datetime) -> ExportedCheckpoint:
@@ -69,79 +72,75 @@ def run_export(settings: ExportSettings, listener: ProgressListener, now: dateti
     Raises:
         ExportError: Something given is damaged, does not belong together, or does not serve; nothing is left behind.
     """
-    prompt = read_prompt_template(settings.template)
-    documents = {
-        name: None if path is None else _read_json(path)
-        for name, path in (
-            ("policy", settings.policy),
-            ("gate", settings.gate_report),
-            ("datasheet", settings.datasheet),
-        )
-    }
+    documents = read_documents(settings.policy, settings.gate_report, settings.datasheet)
+    trained = settings.adapter or settings.weights
+    training = None if trained is None else find_run(trained)
+    prompt = template_of(settings.template, training)
+    check_data(training, documents.data_sha256())
     try:
-        source = _open_source(settings, listener)
-        checkpoint_id = settings.checkpoint_id or _checkpoint_id(settings, source, prompt)
-        target = settings.out / checkpoint_id
-        if target.exists():
-            raise ExportError(f"{target} exists: a checkpoint never changes; give another --id or --out")
-        settings.out.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{checkpoint_id}.partial-", dir=settings.out))
-        try:
-            serving = _assemble(partial, settings, source, checkpoint_id, prompt, listener)
+        source = _open_source(settings, training, listener)
+        checkpoint_id = settings.checkpoint_id or checkpoint_name(
+            source.base.name, _ingredients(settings, source, prompt, documents)
+        )
+        with assembled(settings.out, checkpoint_id) as folder:
+            serving = _assemble(folder, settings, source, checkpoint_id, prompt, listener)
+            documents.copy_into(folder)
             lineage = Lineage(
                 checkpoint_id=checkpoint_id,
                 parent=settings.parent,
                 base=source.base,
                 prompt=prompt,
-                policy=documents["policy"],
-                gate_report=_reference(partial, GATE_FILE),
-                data_sha256=(_reference(partial, DATASHEET_FILE) or {}).get("sha256"),
+                policy=documents.policy,
+                gate_report=documents.gate_reference(),
+                data_sha256=documents.data_sha256(),
                 created_at=now,
             )
-            kinds = {HF: "hf-safetensors", QUANTIZED: "trtllm", ADAPTER: "lora-adapter", PROMPT: "prompt-template"}
-            if settings.onnx is not None:
-                kinds[f"onnx-{settings.onnx}"] = f"onnx-{settings.onnx}"
-            manifest = build_manifest(partial, lineage, artifacts_in(partial, kinds), listener)
-            card = model_card(
-                manifest,
-                datasheet=documents["datasheet"],
-                gate_report=documents["gate"],
-                architecture=dataclasses.asdict(source.weights.architecture),
-            )
-            (partial / CARD_FILE).write_text(card, "utf-8")
-            write_manifest(partial / MANIFEST_FILE, manifest)
-            partial.chmod(0o755)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            manifest = build_manifest(folder, lineage, artifacts_in(folder, KINDS), listener)
+            describe(folder, manifest, documents, dataclasses.asdict(source.weights.architecture))
     except (ModelError, ManifestError) as error:
         raise ExportError(str(error)) from error
-    return ExportedCheckpoint(target, manifest, serving)
+    return ExportedCheckpoint(settings.out / checkpoint_id, manifest, serving)
 
 
-def _open_source(settings: ExportSettings, listener: ProgressListener) -> _Source:
+def _open_source(settings: ExportSettings, training: TrainingRun | None, listener: ProgressListener) -> _Source:
     found = find_weights(settings.base, listener)
     local = Path(settings.base).expanduser()
     name = settings.base if not local.exists() else local.stem if local.is_file() else local.resolve().name
     base = Base(name, weights_digest(found, listener))
     weights = open_weights(found.path)
     if settings.weights is not None:
-        return _tuned(settings.weights, base, weights, listener)
+        return _tuned(settings.weights, training, base, weights, listener)
     adapter = None
     if settings.adapter is not None:
         shapes = qwen2_tensors(weights.architecture, own_head=weights.has_own_head)
         adapter = read_adapter(settings.adapter, shapes)
-        check_base(claimed_base(settings.adapter, adapter.config.base_name), base, settings.adapter)
-    trained = None if adapter is None else adapter.sha256()
-    return _Source(base, MergedWeights(weights, adapter), hf_files(found.path), adapter, trained)
+        check_base(training, adapter.config.base_name, base, settings.adapter)
+        check_trained(training, adapter.sha256(), adapter.tensors.path)
+    digest = base.sha256 if adapter is None else _merged_digest(base, adapter)
+    return _Source(base, MergedWeights(weights, adapter), _files(found.path), adapter, digest)
 
 
-def _tuned(folder: Path, base: Base, base_weights: Weights, listener: ProgressListener) -> _Source:
+def _tuned(
+    folder: Path, training: TrainingRun | None, base: Base, base_weights: Weights, listener: ProgressListener
+) -> _Source:
     tuned = open_weights(folder)
-    check_base(claimed_base(folder, ""), base, folder)
+    check_base(training, "", base, folder)
+    if (file := folder / "model.safetensors").is_file():
+        check_trained(training, sha256_of(file), file)
     _check_architecture(tuned.architecture, base_weights.architecture, folder)
     digest = weights_digest(FoundWeights(folder), listener)
-    return _Source(base, MergedWeights(tuned, None), hf_files(folder), None, digest)
+    return _Source(base, MergedWeights(tuned, None), _files(folder), None, digest)
+
+
+def _merged_digest(base: Base, adapter: Adapter) -> str:
+    return hashlib.sha256("\n".join([base.sha256, *map(sha256_of, adapter.files())]).encode()).hexdigest()
+
+
+def _files(path: Path) -> dict[str, str]:
+    files = hf_files(path)
+    if "tokenizer_config.json" not in files:
+        raise ExportError(f"{path / 'tokenizer_config.json'} is missing, and transformers and TensorRT-LLM need it")
+    return files
 
 
 def _check_architecture(architecture: Architecture, expected: Architecture, folder: Path) -> None:
@@ -160,11 +159,7 @@ def _assemble(
     listener: ProgressListener,
 ) -> ServingCheck | None:
     (folder / PROMPT).mkdir()
-    (folder / TEMPLATE_FILE).write_text(prompt.text, "utf-8")
-    for given, name in ((settings.gate_report, GATE_FILE), (settings.datasheet, DATASHEET_FILE)):
-        if given is not None:
-            (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(given, folder / name)
+    (folder / TEMPLATE_FILE).write_bytes(prompt.text.encode())
     if source.adapter is not None:
         (folder / ADAPTER).mkdir()
         for file in source.adapter.files():
@@ -175,7 +170,7 @@ def _assemble(
         _adopt_quantized(settings.quantized, folder / QUANTIZED, source.weights.architecture)
     if settings.onnx is None:
         return None
-    built = _build_onnx(folder, settings, checkpoint_id, source.weights.architecture, listener)
+    built = _build_onnx(folder, settings, source, checkpoint_id, listener)
     if not settings.serving_check:
         return None
     listener.stage("answer a query", 1)
@@ -193,67 +188,44 @@ def _adopt_quantized(given: Path, target: Path, architecture: Architecture) -> N
 
 
 def _build_onnx(
-    folder: Path,
-    settings: ExportSettings,
-    checkpoint_id: str,
-    architecture: Architecture,
-    listener: ProgressListener,
+    folder: Path, settings: ExportSettings, source: _Source, checkpoint_id: str, listener: ProgressListener
 ) -> BuiltModel:
+    """Built of the merged weights in float32, not of hf/: another rounding before this one changes near ties."""
     assert settings.onnx is not None  # noqa: S101 - for the type checker
     target = folder / f"onnx-{settings.onnx}"
     target.mkdir()
-    source = FoundWeights(folder / HF)
     quantization = QUANTIZATIONS[settings.onnx]
     built = build_model_into(
         target,
-        source,
+        source.weights,
         name=checkpoint_id,
+        source_sha256=source.sha256,
         quantization=quantization,
         output_vocabulary=settings.output_vocabulary,
         listener=listener,
     )
-    _check_architecture(built.architecture, architecture, target)
-    if built.quantization != quantization:
-        raise ExportError(f"{target}: quantization is {built.quantization}, it must be {quantization}")
+    _check_architecture(built.architecture, source.weights.architecture, target)
+    if (built.quantization, built.source_sha256) != (quantization, source.sha256):
+        raise ExportError(f"{target}: model.json is not of these weights in {quantization}")
     return built
 
 
-def _checkpoint_id(settings: ExportSettings, source: _Source, prompt: PromptTemplate) -> str:
-    """Names a checkpoint for all that it is made of, so that the same inputs give the same name."""
-    parts = (
+def _ingredients(
+    settings: ExportSettings, source: _Source, prompt: PromptTemplate, documents: Documents
+) -> list[object]:
+    """All that changes what is in the checkpoint."""
+    return [
         source.base.sha256,
-        source.trained_sha256,
-        None if source.adapter is None else sha256_of(source.adapter.files()[0]),
+        source.sha256,
         prompt.sha256,
         settings.onnx,
         settings.precision,
         settings.output_vocabulary,
         settings.parent,
-        *(
-            None if path is None else sha256_of(path)
-            for path in (settings.policy, settings.gate_report, settings.datasheet)
-        ),
-        None if settings.quantized is None else _quantized_digest(settings.quantized),
-    )
-    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    stem = "".join(c if c.isalnum() or c in ".-" else "-" for c in source.base.name.rpartition("/")[2])
-    return f"{stem[:64].strip('.-') or 'model'}-{digest[:_ID_DIGITS]}"
+        documents.digests(),
+        None if settings.quantized is None else _file_digests(settings.quantized),
+    ]
 
 
-def _quantized_digest(folder: Path) -> list[str]:
+def _file_digests(folder: Path) -> list[str]:
     return [sha256_of(path) for path in sorted(folder.glob("*")) if path.is_file()]
-
-
-def _reference(folder: Path, path: str) -> dict[str, Any] | None:
-    file = folder / path
-    return {"path": path, "sha256": sha256_of(file)} if file.is_file() else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ExportError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ExportError(f"{path} must be a JSON object")
-    return data

@@ -22,7 +22,7 @@ _LAST_LINES = 5
 
 @dataclass(frozen=True, slots=True)
 class ServingCheck:
-    """What the model answered. `model_id` is how the server names it."""
+    """What the model answered, without repetitions. `model_id` is how the server names it."""
 
     model_id: str
     rewrites: tuple[str, ...]
@@ -53,7 +53,7 @@ def check_serving(built: Path, prompt: PromptTemplate, template_file: Path) -> S
     rewrites = parse(answer["text"]).rewrites
     if not rewrites:
         raise ExportError(f"{built}: the server loads it, but it writes no rewrite: {answer['text'][:200]!r}")
-    return ServingCheck(str(events["ready"]["model"]), tuple(rewrites), float(answer["latency_s"]))
+    return ServingCheck(str(events["ready"]["model"]), tuple(dict.fromkeys(rewrites)), float(answer["latency_s"]))
 
 
 def _request(prompt: PromptTemplate) -> str:

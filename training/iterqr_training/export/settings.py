@@ -31,9 +31,10 @@ class ExportSettings:
         quantized: Folder that ModelOpt made of an earlier export of the same weights.
         checkpoint_id: Its name; made of the base's name and a digest of all inputs where it is not given.
         parent: Id of the checkpoint it was trained from.
-        template: Path of the prompt template it was trained for, or the name of one that comes with the package.
+        template: Path of the prompt template it was trained for, or the name of one that comes with the package; what
+            its run.json names where it is not given.
         onnx: Kind of the ONNX artifact, or none.
-        precision: Of the Hugging Face folder, which the ONNX artifact is built from.
+        precision: Of the Hugging Face folder; the ONNX artifact is built of the merged float32 weights.
         output_vocabulary: Of the ONNX artifact.
         policy: JSON file with the policy document.
         gate_report: JSON file.
@@ -48,7 +49,7 @@ class ExportSettings:
     quantized: Path | None = None
     checkpoint_id: str | None = None
     parent: str | None = None
-    template: str = "food_delivery"
+    template: str | None = None
     onnx: OnnxKind | None = "int8"
     precision: Precision = "bfloat16"
     output_vocabulary: OutputVocabulary = "full"
@@ -60,9 +61,7 @@ class ExportSettings:
     def __post_init__(self) -> None:
         if self.adapter is not None and self.weights is not None:
             raise SettingError("--adapter and --weights: at most one can be given")
-        for name, value in (("--id", self.checkpoint_id), ("--parent", self.parent)):
-            if value is not None and not _CHECKPOINT_ID.fullmatch(value):
-                raise SettingError(f"{name} is {value!r}, it must be 1 to 128 letters, digits, '.', '_' or '-'")
+        check_ids(self.checkpoint_id, self.parent)
         for name, folder in (
             ("--adapter", self.adapter),
             ("--weights", self.weights),
@@ -77,3 +76,10 @@ class ExportSettings:
         ):
             if file is not None and not file.is_file():
                 raise SettingError(f"{name} {file} is no file")
+
+
+def check_ids(checkpoint_id: str | None, parent: str | None) -> None:
+    """Raises SettingError if one of them is no name of a checkpoint."""
+    for name, value in (("--id", checkpoint_id), ("--parent", parent)):
+        if value is not None and not _CHECKPOINT_ID.fullmatch(value):
+            raise SettingError(f"{name} is {value!r}, it must be 1 to 128 letters, digits, '.', '_' or '-'")
