@@ -96,7 +96,7 @@ class EngineConfig(_Section):
 
     @model_validator(mode="after")
     def _room_for_all_running(self) -> EngineConfig:
-        if self.max_step_rows < self.max_running:
+        if self.backend == "onnxruntime" and self.max_step_rows < self.max_running:
             raise ValueError(f"max_step_rows: must be at least max_running ({self.max_running})")
         return self
 

@@ -174,6 +174,14 @@ class EngineConformance:
         assert texts[4] == await tested.text(QUERIES[3])
         assert tested.engine.stats().refused_queue_full_total == 1
 
+    async def test_prompts_of_one_call_are_taken_or_refused_together(self, tested: EngineUnderTest) -> None:
+        (prompt,) = score_request("winter tyres").prompts
+        places = MAX_RUNNING + MAX_WAITING
+        assert len(await tested.engine.score(ScoreRequest("fits", (prompt,) * places, (YES, NO)))) == places
+        with pytest.raises(QueueFullError):
+            await tested.engine.score(ScoreRequest("too many", (prompt,) * (places + 1), (YES, NO)))
+        await tested.until_idle()
+
     async def test_what_waits_past_its_deadline_is_never_started(self, tested: EngineUnderTest) -> None:
         tested.control.gate.close()
         running = [asyncio.create_task(tested.text(query)) for query in QUERIES[:MAX_RUNNING]]

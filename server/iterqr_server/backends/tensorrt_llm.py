@@ -42,6 +42,8 @@ PACKAGE = "tensorrt_llm"
 TARGET_VERSION = "1.2.1"
 _STATS_TIMEOUT_S = 2.0
 _STATS_PAUSE_S = 1.0
+_REPEATED = 8  # characters of a guide in an error's words that are no chance
+_MOST_WORDS = 300
 _FINISH_REASONS = {
     "stop": FinishReason.STOP,
     "length": FinishReason.LENGTH,
@@ -123,17 +125,19 @@ class TensorRtLlmRunner:
             async for state in result:
                 completion = state.outputs[0]
                 token_ids = tuple(completion.token_ids[seen:])
-                likeliest = tuple(map(_log_probabilities, completion.logprobs[seen:] if completion.logprobs else ()))
+                listed = (completion.logprobs or [])[seen : seen + len(token_ids)]  # there may be more than tokens
+                likeliest = tuple(map(_log_probabilities, listed))
                 seen += len(token_ids)
                 reason = _finish_reason(completion.finish_reason, is_finished=state.finished)
                 yield RunnerOutput(token_ids, likeliest, state.cached_tokens if is_first else 0, reason)
                 is_first = False
         except self._request_error as error:
-            raise RequestFailedError(f"TensorRT-LLM failed on the request: {error}") from error
+            raise RequestFailedError(f"TensorRT-LLM failed on the request: {_words(error, request)}") from error
+        except RequestFailedError:  # an output that was not understood
+            result.abort()
+            raise
         finally:
             del self._running[request.number]
-            if not result.finished:  # an output that was not understood, or the engine's end
-                result.abort()
         self._totals.request_ended(tokens=seen, steps=result.decoding_iter)
 
     def _submit(self, request: RunnerRequest) -> Any:  # noqa: ANN401
@@ -145,7 +149,7 @@ class TensorRtLlmRunner:
         except ValueError as error:  # its words may repeat the guide, which may hold a user's text
             raise RequestRefusedError(f"TensorRT-LLM does not take the request ({type(error).__name__})") from error
         except self._request_error as error:
-            raise RequestFailedError(f"TensorRT-LLM did not queue the request: {error}") from error
+            raise RequestFailedError(f"TensorRT-LLM did not queue the request: {_words(error, request)}") from error
         if self._reader is None:  # there are no statistics before the first request
             self._reader = asyncio.create_task(self._read_statistics(), name="tensorrt-llm-statistics")
         return result
@@ -177,6 +181,13 @@ class TensorRtLlmRunner:
                 await asyncio.sleep(_STATS_PAUSE_S)
         except Exception as error:  # requests go on without; if the executor has died, the next request tells
             _log.warning("engine_statistics_ended", error=type(error).__name__, reason=str(error))
+
+
+def _words(error: Exception, request: RunnerRequest) -> str:
+    """An error's words for the log, unless they repeat the guide, in which a user's text may be."""
+    words, guide = str(error), request.guide
+    repeated = any(guide[i : i + _REPEATED] in words for i in range(len(guide) - _REPEATED + 1))
+    return type(error).__name__ if repeated or guide in words.split() else words[:_MOST_WORDS]
 
 
 def _log_probabilities(listed: Mapping[int, Any] | float) -> Mapping[int, float]:

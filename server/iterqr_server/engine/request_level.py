@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import structlog
 from iterqr_proto.rewrite_format import Prompt, Segment
 
 from iterqr_server.engine.errors import (
@@ -38,6 +39,7 @@ _FIRST_SERVICE_S = 0.2  # of one request, until some have ended
 _SERVICE_SHARE = 0.1  # of the latest request in the running mean
 _DRAIN_S = 10.0  # for aborted requests to end when the engine closes
 _PROBE_GUIDE = "ok"
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +232,19 @@ class RequestLevelEngine:
         await self._runner.close()
 
     async def _probe(self, warm_up: Prompt) -> None:
-        """Runs `warm_up`, which keeps its prefix, and checks that the library keeps to guides."""
+        """Runs `warm_up`, which keeps its prefix, and checks that the library keeps to guides.
+
+        That the prefix is found again makes requests fast, not right: a library that does not is logged, and serves.
+        """
         for number, guide in enumerate(("", _PROBE_GUIDE)):
             asked = GenerationRequest(f"probe-{number}", warm_up, 8 if guide else 1, guide=guide)
             async with aclosing(self.submit(asked)) as chunks:
                 text = "".join([chunk.text async for chunk in chunks])
             if guide and text != guide:
                 raise RequestFailedError(f"an output that was to be {guide!r} has {len(text)} other characters")
+        prefix = len(self._read_prefix(warm_up.prefix))
+        if self._counters.reused_tokens < prefix - self._limits.block_tokens:
+            _log.warning("prefix_not_reused", prefix_tokens=prefix, reused_tokens=self._counters.reused_tokens)
 
     def _check_usable(self) -> None:
         if self._fatal is not None:

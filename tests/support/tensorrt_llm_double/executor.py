@@ -26,7 +26,8 @@ class Running:
     salt: str | None
     retention: Any
     answer: list[int]
-    guide: Guide | None
+    guide: Guide | None = None
+    failure: str = ""
     said: list[int] = field(default_factory=list)
     is_new: bool = True
     is_aborted: bool = False
@@ -40,7 +41,10 @@ class Behaviour:
     before_step: Callable[[Any], None] | None = None
     keeps_end_token: bool = False
     gives_no_logprobs: bool = False
+    ignores_guides: bool = False
+    is_silent: bool = False
     failures: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
 
 
 class Executor:
@@ -62,22 +66,26 @@ class Executor:
         self.active: list[Running] = []
         self.error: Exception | None = None
         self.largest_batch = 0
+        self.cancelled = 0
         self._iterations = 0
 
     def enqueue(self, result: RequestOutput, sampling: Any, salt: str | None, retention: Any) -> None:  # noqa: ANN401
         text = self._tokenizer.decode(result.prompt_token_ids, skip_special_tokens=False)
         asked = sampling.guided_decoding
-        has_guide = asked is not None and self._args.guided_decoding_backend is not None
-        self.waiting.append(
-            Running(
-                result,
-                sampling,
-                salt,
-                retention,
-                self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
-                self._guides.open(asked.regex) if has_guide else None,
-            )
+        running = Running(
+            result,
+            sampling,
+            salt,
+            retention,
+            self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
         )
+        is_held = self._args.guided_decoding_backend is not None and not self._behaviour.ignores_guides
+        if asked is not None and is_held:
+            try:
+                running.guide = self._guides.open(asked.regex)
+            except ValueError:  # told when it would run, in words that repeat it
+                running.failure = f"grammar error in {asked.regex}"
+        self.waiting.append(running)
         self._work.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="double-executor")
@@ -111,18 +119,23 @@ class Executor:
         self.largest_batch = max(self.largest_batch, len(self.active))
         if self._behaviour.before_step is not None:
             await asyncio.to_thread(self._behaviour.before_step, None)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01 if self._behaviour.is_silent else 0)
+        if self._behaviour.is_silent:
+            return
         proposed = accepted = 0
         for running in [each for each in self.waiting if each.is_aborted]:
             self.waiting.remove(running)
             running.result.tell(Response((), (), "cancelled"))
         for running in list(self.active):
             if running.is_aborted:
+                self.cancelled += 1
                 self._end(running, Response((), (), "cancelled"))
                 continue
             if running.is_new and self._behaviour.failures:
+                running.failure = self._behaviour.failures.pop(0)
+            if running.failure:
                 self.active.remove(running)
-                running.result.tell(RequestError(self._behaviour.failures.pop(0)))
+                running.result.tell(RequestError(running.failure))
                 continue
             guesses = self._guesses(running)
             response, used = self._advance(running, guesses)

@@ -106,9 +106,12 @@ class LLM:
         if len(inputs) + sampling_params.max_tokens > self.args.max_seq_len:
             raise ValueError(f"prompt and output exceed max_seq_len ({self.args.max_seq_len})")
         _check_guides(sampling_params.guided_decoding)
+        if self.behaviour.refusals:
+            raise ValueError(self.behaviour.refusals.pop(0))
         self.requests.append({"inputs": inputs, "sampling": sampling_params, "retention": kv_cache_retention_config})
         self.requests[-1] |= {"salt": cache_salt, "streaming": streaming}
         result = RequestOutput(next(self._numbers), inputs, self._executor.ask_abort)
+        self._executor.statistics.expect_more()
         self._executor.enqueue(result, sampling_params, cache_salt, kv_cache_retention_config)
         return result
 

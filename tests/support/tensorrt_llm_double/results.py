@@ -91,11 +91,16 @@ class IterationResult:
         self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._timeout: float | None = None
         self._is_read = False
+        self._is_done = False
         self.times_opened = 0
 
     def tell(self, statistics: dict[str, Any]) -> None:
         """Called by the executor after each iteration."""
         self._told.put_nowait(statistics)
+
+    def expect_more(self) -> None:
+        """A request was submitted: until then, a stream that has ended stays ended."""
+        self._is_done = False
 
     def opened(self, timeout: float | None) -> IterationResult:
         """The same stream again, with another timeout."""
@@ -108,11 +113,14 @@ class IterationResult:
 
     async def __anext__(self) -> dict[str, Any]:
         assert not self._is_read, "the stream of statistics has two readers"
+        if self._is_done:
+            raise StopAsyncIteration
         self._is_read = True
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._told.get()
         except TimeoutError:
+            self._is_done = True
             raise StopAsyncIteration from None
         finally:
             self._is_read = False
