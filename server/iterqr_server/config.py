@@ -213,6 +213,39 @@ class TelemetryConfig(_Section):
     """Whether query text and rewrites are logged."""
 
 
+class CheckpointsConfig(_Section):
+    """Checkpoints from a registry: loaded beside the champion, probed, tried as canary, taken back on alarms."""
+
+    registry: str = Field(default="", max_length=2048)
+    """Folder or fsspec URL of the registry; empty serves the configured model alone."""
+    poll_s: float = Field(default=1.0, ge=0.05, le=3600)
+    """How often the registry's state is read."""
+    cache: str = ""
+    """Folder that checkpoints are fetched to; empty means checkpoints/ in ITERQR_CACHE."""
+    max_loaded: int = Field(default=3, ge=2, le=16)
+    """Models in memory at once, those that are being drained included."""
+    memory_reserve_mb: int = Field(default=512, ge=0, le=10_000_000)
+    """Memory that must be left beside a model that is loaded."""
+    drain_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long a model that takes no more calls may go on with those it has; the rest is done by the champion."""
+    probes: str = ""
+    """TOML file with the probe set; empty means the one for food delivery."""
+    probe_min_valid: float = Field(default=0.75, ge=0, le=1)
+    """Least share of the probes' answers that must be of the rewrite format."""
+    probe_max_ms: float = Field(default=15_000, gt=0, le=600_000)
+    """Longest that any probe may take."""
+    alarm_window_s: float = Field(default=300.0, ge=1, le=86_400)
+    """Calls of the last so many seconds are compared, at most 1,000 of each model."""
+    alarm_min_calls: int = Field(default=50, ge=5, le=1_000)
+    """Calls of each model before they are compared."""
+    alarm_extra_errors: float = Field(default=0.05, ge=0, le=1)
+    """A canary is rolled back if its share of failed calls is higher than the champion's by more than this."""
+    alarm_latency_ratio: float = Field(default=2.0, ge=1, le=100)
+    """A canary is rolled back if the 90th percentile of its times is more than this many times the champion's."""
+    alarm_drift: float = Field(default=0.3, gt=0, le=1)
+    """A canary is rolled back if a feature of its outputs, from 0 to 1, is so much lower than the champion's."""
+
+
 class Settings(BaseSettings):
     """The whole configuration."""
 
@@ -225,6 +258,7 @@ class Settings(BaseSettings):
     hints: HintsConfig = HintsConfig()
     rewrite: RewriteConfig = RewriteConfig()
     cache: CacheConfig = CacheConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
     @classmethod

@@ -20,7 +20,10 @@ from iterqr_proto.rewrite_format import load_template
 from iterqr_server.api.application import Application, read_template
 from iterqr_server.api.grpc_server import ListenError
 from iterqr_server.backends import tensorrt_llm
+from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
 from iterqr_server.backends.tensorrt_llm_arguments import check_settings
+from iterqr_server.checkpoints.loading import CheckpointEngines
+from iterqr_server.checkpoints_command import CHECKPOINT_EXAMPLES, add_checkpoint_commands, run_checkpoint_command
 from iterqr_server.config import BACKENDS, ConfigError, ConfigFlags, Settings
 from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
@@ -32,6 +35,7 @@ from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
+from iterqr_server.models.built_model import read_built_model
 from iterqr_server.models.errors import ModelError
 from iterqr_server.models.hf_checkpoint import prepare_hf_checkpoint
 from iterqr_server.models.progress import quiet_unless
@@ -53,6 +57,7 @@ examples:
   iterqr-server engine run < requests.jsonl
   iterqr-server engine-check
   iterqr-server config show --config server.toml > effective.toml
+  iterqr-server checkpoints list --target 127.0.0.1:50051
 """
 _SERVE_EXAMPLES = """\
 examples:
@@ -171,6 +176,23 @@ def hint_source(settings: Settings) -> HintSource:
     return OpenSearchHints(settings.hints) if settings.hints.url else NoHints()
 
 
+def checkpoint_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines | None:
+    """Returns what opens checkpoints of the configured registry, if there is one.
+
+    Raises:
+        ConfigError: the backend does not swap checkpoints.
+    """
+    if not settings.checkpoints.registry:
+        return None
+    if settings.engine.backend != "onnxruntime":
+        raise ConfigError(f"checkpoints.registry: engine.backend must be onnxruntime, got {settings.engine.backend!r}")
+    return OnnxCheckpointEngines(
+        lambda folder: open_engine(settings, folder),
+        lambda: read_built_model(base_folder()).source_sha256,
+        settings.engine.arena_positions,
+    )
+
+
 async def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, or until the engine fails. Returns the process's exit code.
 
@@ -180,15 +202,19 @@ async def serve(settings: Settings) -> int:
         EngineError: the model does not load.
     """
 
+    folders: list[Path] = []
+
     async def open_configured_engine() -> GenerationEngine:
         _log.info("preparing_model", name=settings.model.name)
         folder = await _in_daemon_thread(
             lambda: _prepare(settings, show_progress=sys.stderr.isatty())  # the log stays JSON
         )
+        folders.append(folder)
         _log.info("loading_model", folder=str(folder))
         return await _in_daemon_thread(lambda: open_engine(settings, folder))  # reads a large tokenizer
 
-    application = Application(settings, open_configured_engine, hint_source(settings))
+    engines = checkpoint_engines(settings, lambda: folders[-1])
+    application = Application(settings, open_configured_engine, hint_source(settings), checkpoint_engines=engines)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -255,12 +281,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     show_flags = ConfigFlags(show_parser)
     show_parser.set_defaults(command="config show")
 
+    add_checkpoint_commands(_add(commands, "checkpoints", "look at checkpoints and move traffic", CHECKPOINT_EXAMPLES))
+
     return parser, {
         "serve": lambda arguments: _run_serve(serve_flags.settings(arguments)),
         "model build": _run_model_build,
         "engine run": lambda arguments: _run_engine(run_flags.settings(arguments)),
         "engine-check": lambda arguments: _run_engine_check(check_flags.settings(arguments), arguments),
         "config show": lambda arguments: _run_config_show(show_flags.settings(arguments)),
+        "checkpoints": run_checkpoint_command,
     }
 
 

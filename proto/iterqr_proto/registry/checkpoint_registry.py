@@ -175,12 +175,9 @@ class CheckpointRegistry:
             for file in files:
                 self._fetch_file(checkpoint_id, file, partial / file.path)
             (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", "utf-8")
-            if target.exists():
-                target.rename(partial.with_name(partial.name + ".old"))
-            partial.rename(target)
+            _put_in_place(partial, target, lambda: _is_in_cache(target, manifest, files))
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-            shutil.rmtree(partial.with_name(partial.name + ".old"), ignore_errors=True)
         return FetchedCheckpoint(target, manifest, files)
 
     def read_state(self) -> RegistryState:
@@ -281,6 +278,21 @@ def _manifest_path(checkpoint_id: str) -> str:
 
 def _this_process() -> str:
     return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def _put_in_place(folder: Path, target: Path, is_good: Callable[[], bool]) -> None:
+    """Renames a folder over a damaged one; one that another process has put there meanwhile stays if it is good."""
+    old = folder.with_name(folder.name + ".old")
+    try:
+        if target.exists() and not is_good():
+            target.rename(old)
+        if not target.exists():
+            folder.rename(target)
+    except OSError:
+        if not is_good():
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _is_in_cache(target: Path, manifest: dict[str, Any], files: tuple[ArtifactFile, ...]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +103,20 @@ def test_a_damaged_cache_is_fetched_again(tmp_path: Path, damage: Callable[[Path
     damage(cached)
     registry.fetch("it1", tmp_path / "cache")
     assert cached.read_bytes() == b"graph of it1"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["it1"]
+
+
+def test_processes_that_share_a_cache_may_fetch_at_once(tmp_path: Path) -> None:
+    registry = CheckpointRegistry(str(tmp_path / "registry"))
+    registry.publish(checkpoint_folder(tmp_path, "it1", {"a": b"1" * 10_000, "b": b"2" * 10_000}))
+    start = threading.Barrier(6)
+
+    def fetch(_number: int) -> bytes:
+        start.wait()
+        return (CheckpointRegistry(registry.url).fetch("it1", tmp_path / "cache").folder / "b").read_bytes()
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(fetch, range(6))) == {b"2" * 10_000}
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["it1"]
 
 
