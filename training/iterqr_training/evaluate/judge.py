@@ -73,7 +73,9 @@ class ServerJudge:
 
     def _ask(self, query: str, rewrites: tuple[str, ...]) -> pb.ScoreRewritesResponse:
         try:
-            return self._stub.ScoreRewrites(pb.ScoreRewritesRequest(query=query, rewrites=rewrites), timeout=_DEADLINE_S)
+            return self._stub.ScoreRewrites(
+                pb.ScoreRewritesRequest(query=query, rewrites=rewrites), timeout=_DEADLINE_S
+            )
         except grpc.RpcError as error:
             raise SourceError(f"judge: {query!r} could not be judged: {error.code().name}") from error
 

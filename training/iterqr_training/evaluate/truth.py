@@ -112,7 +112,9 @@ def _query(where: str, line: str) -> TruthQuery:
         raise StoreError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
     query, region = row.get("query"), row.get("region", "")
     if not isinstance(query, str) or not comparison_form(query) or len(query) > _MAX_QUERY_CHARACTERS:
-        raise StoreError(f"{where}: query: must be a text with a word in it, at most {_MAX_QUERY_CHARACTERS} characters")
+        raise StoreError(
+            f"{where}: query: must be a text with a word in it, at most {_MAX_QUERY_CHARACTERS} characters"
+        )
     if not isinstance(region, str):
         raise StoreError(f"{where}: region: must be a text")
     if row.get("band") not in set(Band):
