@@ -10,14 +10,26 @@ from importlib import metadata
 
 from rich.console import Console
 
-from iterqr_training.commands import attribute, attribution_check, collect, experiment, health, hints
+from iterqr_training.commands import (
+    ablation,
+    attribute,
+    attribution_check,
+    collect,
+    evaluate,
+    experiment,
+    gate,
+    health,
+    hints,
+)
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import TrainingError
 
 _DESCRIPTION = """\
 Learns from clicks and purchases: collects signals, attributes them to rewrites, and says what rewriting earned."""
 
-_COMMANDS: tuple[Command, ...] = (collect, attribution_check, attribute, health, hints, experiment)
+_COMMANDS: tuple[Command, ...] = (
+    collect, attribution_check, attribute, health, hints, experiment, evaluate, gate, ablation,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

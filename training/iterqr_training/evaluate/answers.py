@@ -47,9 +47,13 @@ def answer_all(
 
 def answers_file(folder: Path, system: str) -> Path:
     """Returns where a system's answers are kept."""
-    safe = "".join(char if char.isalnum() or char in "-." else "_" for char in system)
-    mark = "" if safe == system else "-" + hashlib.sha256(system.encode()).hexdigest()[:8]
-    return folder / f"answers-{safe}{mark}.jsonl"
+    return folder / f"answers-{file_part(system)}.jsonl"
+
+
+def file_part(system: str) -> str:
+    """Returns a system's name as a part of a file's name: another for each name."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-.") else "_" for char in system)
+    return safe if safe == system else f"{safe}-{hashlib.sha256(system.encode()).hexdigest()[:8]}"
 
 
 def read_answers(file: Path) -> Answers:

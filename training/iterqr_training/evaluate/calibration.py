@@ -34,7 +34,8 @@ class Calibration:
     def at(self, confidences: Floats) -> Floats:
         """Returns the probabilities."""
         x, y = zip(*self.points, strict=True)
-        return np.interp(confidences, x, y)
+        probabilities: Floats = np.interp(confidences, x, y)
+        return probabilities
 
 
 @dataclass(frozen=True, slots=True)

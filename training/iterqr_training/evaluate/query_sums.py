@@ -17,10 +17,13 @@ from iterqr_training.evaluate.judge import RELEVANT
 from iterqr_training.evaluate.measures import MEASURES
 from iterqr_training.evaluate.rewriter import Answer
 from iterqr_training.evaluate.truth import TruthQuery
+from iterqr_training.evaluate.windows import Window
 from iterqr_training.experiments.user_sums import Floats
 
 _CUTOFFS = (1, 5, 10)
 Ranking = Mapping[str, float]
+Windows = Mapping[tuple[str, str], Window]
+"""By region and text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +45,7 @@ def query_sums(answers: Answers, evidence: Evidence, rule: FusionRule) -> QueryS
     for row, precision in zip(rows, _rewrite_precision(answers, evidence), strict=True):
         row.update(precision)
     if evidence.windows is not None:
-        for row, result in zip(rows, _results(answers, evidence, rule), strict=True):
+        for row, result in zip(rows, _results(answers, evidence.truth, evidence.windows, rule), strict=True):
             row.update(result)
     taken = {name for row in rows for name in row}
     return QuerySums(
@@ -54,11 +57,10 @@ def query_sums(answers: Answers, evidence: Evidence, rule: FusionRule) -> QueryS
     )
 
 
-def fused(query: TruthQuery, answer: Answer, evidence: Evidence, rule: FusionRule) -> list[str]:
+def fused(query: TruthQuery, answer: Answer, windows: Windows, rule: FusionRule) -> list[str]:
     """Returns the list that the plugin would make, best first; ids of objects."""
-    assert evidence.windows is not None
-    recorded = [RecordedRewrite(each.confidence, evidence.windows[query.region, each.text]) for each in answer.rewrites]
-    return replay(rule, query.query, evidence.windows[query.region, query.query], recorded)
+    recorded = [RecordedRewrite(each.confidence, windows[query.region, each.text]) for each in answer.rewrites]
+    return replay(rule, query.query, windows[query.region, query.query], recorded)
 
 
 Sums = dict[str, tuple[float, float]]
@@ -68,12 +70,13 @@ def _answer_row(query: TruthQuery, answer: Answer, evidence: Evidence) -> Sums:
     texts = [each.text for each in answer.rewrites]
     given = float(len(texts))
     known = [evidence.worth.get((query.region, query.query, comparison_form(text))) for text in texts]
+    judged = float(sum(each is not None for each in known))
     row: Sums = {
         "rewrite_precision": (
             float(sum(each is True for each in known)),
-            float(sum(each is not None for each in known)),
+            judged,
         ),
-        "judged_share": (float(sum(each is not None for each in known)), given),
+        "judged_share": (judged, given),
         "coverage": (float(bool(texts)), 1.0),
         "rewrites_per_query": (given, 1.0),
         "latency_ms": (answer.latency_ms, 1.0),
@@ -85,9 +88,9 @@ def _answer_row(query: TruthQuery, answer: Answer, evidence: Evidence) -> Sums:
     if evidence.distances is not None:
         row["drift"] = (sum(evidence.distances[query.query, text] for text in texts), given)
     if evidence.judgments is not None:
-        judged = [evidence.judgments[query.query, text] for text in texts]
-        row["judged_drift"] = (float(sum(each.relevance < RELEVANT for each in judged)), given)
-        row["judged_quality"] = (sum(each.quality for each in judged), given)
+        said = [evidence.judgments[query.query, text] for text in texts]
+        row["judged_drift"] = (float(sum(each.relevance < RELEVANT for each in said)), given)
+        row["judged_quality"] = (sum(each.quality for each in said), given)
     if evidence.previous is not None:
         before = evidence.previous.get((query.region, query.query))
         if before is not None:
@@ -113,20 +116,19 @@ def _rewrite_precision(answers: Answers, evidence: Evidence) -> Iterable[Sums]:
     ]
 
 
-def _results(answers: Answers, evidence: Evidence, rule: FusionRule) -> Iterable[Sums]:
-    assert evidence.windows is not None
+def _results(answers: Answers, truth: Sequence[TruthQuery], windows: Windows, rule: FusionRule) -> Iterable[Sums]:
     qrels: dict[str, dict[str, int]] = {}
     plain: dict[str, Ranking] = {}
     lists: dict[str, Ranking] = {}
-    for number, query in enumerate(evidence.truth):
+    for number, query in enumerate(truth):
         if query.relevant:
-            original = evidence.windows[query.region, query.query][: rule.window_size]
+            original = windows[query.region, query.query][: rule.window_size]
             qrels[str(number)] = dict.fromkeys(query.relevant, 1)
             plain[str(number)] = _ranking([hit.object_id for hit in original])
-            lists[str(number)] = _ranking(fused(query, answers[query.region, query.query], evidence, rule))
+            lists[str(number)] = _ranking(fused(query, answers[query.region, query.query], windows, rule))
     taken = [*(P @ k for k in _CUTOFFS), nDCG @ 10]
     before, after = _measured(taken, qrels, plain), _measured(taken, qrels, lists)
-    for number in range(len(evidence.truth)):
+    for number in range(len(truth)):
         key = str(number)
         if key not in qrels:
             yield {}

@@ -65,9 +65,8 @@ class ServerRewriter:
             taken_ms = 1000 * (time.perf_counter() - start)
             return Answer(query, region, (), taken_ms, 0, well_formed=False, failure=error.code().name)
         if reply.checkpoint_id != self.checkpoint_id:
-            raise SourceError(
-                f"server {self.name}: it began with checkpoint {self.checkpoint_id} and now serves {reply.checkpoint_id}"
-            )
+            change = f"{self.checkpoint_id} became {reply.checkpoint_id}"
+            raise SourceError(f"server {self.name}: its checkpoint changed while it was asked: {change}")
         thought = reply.chain_of_thought
         return Answer(
             query,
