@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from iterqr_training.evaluate.query_sums import QuerySums
 from iterqr_training.experiments.bootstrap import RESAMPLES, resampled_totals
-from iterqr_training.experiments.estimate import UNDEFINED, Estimate, percentile_estimate
+from iterqr_training.experiments.estimate import ALPHA, UNDEFINED, Estimate
 from iterqr_training.experiments.user_sums import Floats
 
+_MOSTLY = 0.95  # of the resamples must define a measure for it to have an interval
 Chosen = npt.NDArray[np.bool_]
 
 
@@ -25,7 +26,7 @@ def estimates(sums: QuerySums, chosen: Chosen, *, seed: int, resamples: int = RE
         resamples: How often to draw.
     """
     values, drawn = _ratios(sums, chosen, seed=seed, resamples=resamples)
-    return {name: percentile_estimate(values[name], drawn[name]) for name in values}
+    return {name: _percentiles(values[name], drawn[name]) for name in values}
 
 
 def differences(
@@ -38,18 +39,24 @@ def differences(
     before, drawn_before = _ratios(first, chosen, seed=seed, resamples=resamples)
     after, drawn_after = _ratios(second, chosen, seed=seed, resamples=resamples)
     return {
-        name: percentile_estimate(after[name] - before[name], drawn_after[name] - drawn_before[name])
+        name: _percentiles(after[name] - before[name], drawn_after[name] - drawn_before[name])
         for name in before
         if name in after
     }
 
 
-def value(sums: QuerySums, name: str, chosen: Chosen) -> Estimate:
-    """Returns a measure's value without its interval; UNDEFINED if it was not taken or no query has it."""
-    if name not in sums.by_measure:
+def _percentiles(value: float, drawn: Floats) -> Estimate:
+    """The percentile interval over the draws that define the value; without ends where too few do.
+
+    A mean over rewrites is not defined in a draw of queries that have none.
+    """
+    if not np.isfinite(value):
         return UNDEFINED
-    top, bottom = sums.by_measure[name][chosen].sum(axis=0)
-    return Estimate(float(top / bottom), np.nan, np.nan) if bottom else UNDEFINED
+    defined = drawn[np.isfinite(drawn)]
+    if len(defined) < _MOSTLY * len(drawn):
+        return Estimate(value, np.nan, np.nan)
+    low, high = np.quantile(defined, [ALPHA / 2, 1 - ALPHA / 2])
+    return Estimate(value, float(low), float(high))
 
 
 def _ratios(
