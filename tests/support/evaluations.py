@@ -68,7 +68,7 @@ class ScriptedIndex:
     identity: str = "index"
     asked: int = 0
 
-    def window(self, region: str, text: str) -> Window:
+    def window(self, _region: str, text: str) -> Window:
         self.asked += 1
         return self.windows.get(text, ())
 
@@ -85,7 +85,7 @@ class ScriptedEmbedder:
 class Silent:
     """Tells nobody."""
 
-    def stage(self, name: str, total: int) -> Callable[[], None]:
+    def stage(self, _name: str, _total: int) -> Callable[[], None]:
         return lambda: None
 
 

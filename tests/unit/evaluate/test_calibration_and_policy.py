@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from iterqr_proto.policy import default_policy, read_policy
-from iterqr_training.evaluate.calibration import fit_calibration, reliability
+from iterqr_training.evaluate.calibration import Calibration, fit_calibration, reliability
 from iterqr_training.evaluate.fusion import RecordedRewrite
 from iterqr_training.evaluate.policy_fit import FitQuery, fit_policy, policy_document
 from support.evaluations import EVEN, window
@@ -18,10 +18,9 @@ FALLING = [float(score) for score in range(10, 0, -1)]
 
 def test_reliability_by_hand() -> None:
     found = reliability(np.array([0.9, 0.9, 0.1, 0.1]), np.array([1.0, 0.0, 0.0, 0.0]))
-    assert [(each.rewrites, each.said, each.good_share) for each in found.bins] == [
-        (2, pytest.approx(0.1), 0.0),
-        (2, pytest.approx(0.9), 0.5),
-    ]
+    assert [each.rewrites for each in found.bins] == [2, 2]
+    assert [each.said for each in found.bins] == pytest.approx([0.1, 0.9])
+    assert [each.good_share for each in found.bins] == [0.0, 0.5]
     assert found.error == pytest.approx(2 / 4 * 0.1 + 2 / 4 * 0.4)
     assert found.brier == pytest.approx((0.01 + 0.81 + 0.01 + 0.01) / 4)
 
@@ -80,7 +79,7 @@ def fit_queries(confidence_tells: bool) -> list[FitQuery]:
     return queries
 
 
-def calibration_of(queries: list[FitQuery]):  # noqa: ANN201
+def calibration_of(queries: list[FitQuery]) -> Calibration | None:
     confidences = np.array([query.rewrites[0].confidence for query in queries])
     return fit_calibration(confidences, np.array([float("new" in query.relevant) for query in queries]))
 

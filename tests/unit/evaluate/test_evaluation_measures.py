@@ -15,7 +15,7 @@ from iterqr_training.evaluate.evidence import Evidence
 from iterqr_training.evaluate.judge import Judgment
 from iterqr_training.evaluate.latency import latency
 from iterqr_training.evaluate.query_sums import QuerySums, query_sums
-from iterqr_training.evaluate.rewriter import NoRewriter
+from iterqr_training.evaluate.rewriter import NoRewriter, Rewriter
 from iterqr_training.evaluate.text_variety import distinct, self_bleu, text_variety
 from support.evaluations import EVEN, RESAMPLES, ScriptedEmbedder, ScriptedRewriter, answer, evaluated, truth, window
 
@@ -49,7 +49,7 @@ SCRIPT = {
 
 @pytest.fixture
 def evaluation(tmp_path: Path) -> Evaluation:
-    systems = [NoRewriter(), ScriptedRewriter("model", SCRIPT)]
+    systems: list[Rewriter] = [NoRewriter(), ScriptedRewriter("model", SCRIPT)]
     return evaluated(tmp_path, QUERIES, systems, WINDOWS).evaluation
 
 
@@ -149,7 +149,7 @@ def test_differences_are_paired_by_query() -> None:
     assert found.keys() == {"result_p10"}
     gain = found["result_p10"]
     # However noisy the queries are, each gains a tenth.
-    assert (gain.value, gain.low, gain.high) == (pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
+    assert [gain.value, gain.low, gain.high] == pytest.approx([0.1, 0.1, 0.1])
     own = estimates(first, everything, seed=1, resamples=RESAMPLES)["result_p10"]
     assert own.high - own.low > 0.1
 

@@ -14,7 +14,7 @@ from iterqr_training.errors import SettingError, StoreError
 from iterqr_training.evaluate.evaluated import Evaluation
 from iterqr_training.evaluate.fusion import WindowHit
 from iterqr_training.evaluate.report_files import write_report
-from iterqr_training.evaluate.rewriter import Answer, NoRewriter
+from iterqr_training.evaluate.rewriter import Answer, NoRewriter, Rewriter
 from iterqr_training.evaluate.truth import TruthQuery
 from iterqr_training.gates.check import GateReport, State, check_gates
 from iterqr_training.gates.datasheet import label_kappa
@@ -73,7 +73,7 @@ def champion() -> ScriptedRewriter:
 
 
 def evaluate_candidate(folder: Path, answers: Mapping[str, Answer]) -> Evaluation:
-    systems = [NoRewriter(), champion(), ScriptedRewriter("candidate", answers, identity="candidate-1")]
+    systems: list[Rewriter] = [NoRewriter(), champion(), ScriptedRewriter("candidate", answers, identity="candidate-1")]
     report = evaluated(folder, queries(), systems, windows(), embedder=ScriptedEmbedder())
     return report.evaluation
 
@@ -189,7 +189,7 @@ def test_forgetting_and_flipped_labels_are_stopped(sound: Evaluation) -> None:
 
 def test_empty_results_are_stopped(tmp_path: Path) -> None:
     answers = script(lambda number: (good(number),))
-    systems = [champion(), ScriptedRewriter("candidate", answers)]
+    systems: list[Rewriter] = [champion(), ScriptedRewriter("candidate", answers)]
     found = {text: hits for number, (text, hits) in enumerate(windows().items()) if number % 4}
     report = checked(evaluated(tmp_path, queries(), systems, found, embedder=ScriptedEmbedder()).evaluation)
     assert refused(report) == ["empty_results"]
@@ -208,7 +208,7 @@ def test_a_generator_that_says_nothing_is_not_diverse(tmp_path: Path) -> None:
 
 def test_the_command_says_why_in_words_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answers = script(lambda _number: (COLLAPSED,))
-    systems = [NoRewriter(), champion(), ScriptedRewriter("candidate", answers, identity="candidate-1")]
+    systems: list[Rewriter] = [NoRewriter(), champion(), ScriptedRewriter("candidate", answers, identity="candidate-1")]
     write_report(evaluated(tmp_path, queries(), systems, windows(), embedder=ScriptedEmbedder()), tmp_path)
     datasheet = tmp_path / "datasheet.json"
     datasheet.write_text(json.dumps({"agreements": [{"labels": "final", "kappa": {"value": 0.8}}]}))
