@@ -64,14 +64,14 @@ def test_few_pairs_take_platts_function_and_one_class_none() -> None:
 
 
 def fit_queries(confidence_tells: bool) -> list[FitQuery]:
-    """Weak results with the relevant object last: a rewrite either lifts it or pushes it off the page."""
+    """Weak results: a rewrite either brings a new relevant object or pushes the only one, the last, off the page."""
     queries = []
     for number in range(40):
         original = [f"o{place}" for place in range(10)]
         lifts = number % 2 == number // 2 % 2
         confidence = (0.9 if lifts else 0.2) if confidence_tells else 0.5
         if lifts:
-            rewrite, relevant = [*original[:5], "new"], frozenset({"o9", "new"})
+            rewrite, relevant = [*original[:5], "new"], frozenset({"o0", "new"})
         else:
             rewrite, relevant = [*original[:5], "f0", "f1", "f2", "f3", "f4"], frozenset({"o9"})
         recorded = RecordedRewrite(confidence, window(rewrite, FALLING[: len(rewrite)]))
@@ -89,6 +89,7 @@ def test_a_confidence_that_tells_makes_the_policy_heed_it() -> None:
     found = fit_policy(queries, calibration_of(queries), EVEN)
     assert not found.kept_default
     assert (found.fitted.harm_rate, found.unseen.harm_rate) == (0.0, 0.0)
+    assert (found.fitted.lift_rate, found.unseen.lift_rate) == (0.5, 0.5)
     assert found.default.harm_rate == 0.5
     document = policy_document(found.policy)
     assert read_policy(json.loads(json.dumps(document))) == found.policy
