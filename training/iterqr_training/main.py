@@ -18,6 +18,7 @@ from iterqr_training.commands import (
     evaluate,
     experiment,
     gate,
+    general_ability,
     health,
     hints,
 )
@@ -28,7 +29,7 @@ _DESCRIPTION = """\
 Learns from clicks and purchases: collects signals, attributes them to rewrites, and says what rewriting earned."""
 
 _COMMANDS: tuple[Command, ...] = (
-    collect, attribution_check, attribute, health, hints, experiment, evaluate, gate, ablation,
+    collect, attribution_check, attribute, health, hints, experiment, evaluate, general_ability, gate, ablation,
 )  # fmt: skip
 
 
