@@ -18,7 +18,7 @@ from iterqr_training.evaluate.fusion import WindowHit
 from iterqr_training.evaluate.report_console import report_console
 from iterqr_training.evaluate.report_files import write_report
 from iterqr_training.evaluate.report_page import report_page
-from iterqr_training.evaluate.rewriter import Answer, NoRewriter, RankedRewrite
+from iterqr_training.evaluate.rewriter import Answer, NoRewriter, RankedRewrite, Rewriter
 from iterqr_training.evaluate.truth import TruthQuery
 from rich.console import Console
 from support.evaluations import ScriptedRewriter, evaluated, window
@@ -50,7 +50,7 @@ def sets() -> tuple[list[TruthQuery], list[TruthQuery], Mapping[str, Answer], Ma
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> EvaluationReport:
     heldout, validation, script, windows = sets()
-    systems = [NoRewriter(), ScriptedRewriter("model", script, identity="model-1")]
+    systems: list[Rewriter] = [NoRewriter(), ScriptedRewriter("model", script, identity="model-1")]
     return evaluated(tmp_path_factory.mktemp("run"), heldout, systems, windows, validation=validation)
 
 

@@ -42,7 +42,7 @@ def test_what_is_excluded_is_not_drawn() -> None:
 
 def test_too_many_queries_are_refused() -> None:
     with pytest.raises(MarketplaceError, match="head are lacking"):
-        draw_truth(small_market(), {Band.HEAD: 500}, seed=1)
+        draw_truth(small_market(), {Band.HEAD: 150}, seed=1)
     with pytest.raises(MarketplaceError, match="at least 1"):
         draw_truth(small_market(), {Band.HEAD: 0}, seed=1)
 
