@@ -9,11 +9,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from iterqr_proto.policy import Policy
+from iterqr_proto.policy import Curve, Policy
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import SourceError
 from iterqr_training.evaluate.fusion import FusionRule
 from iterqr_training.evaluate.judge import ServerJudge
+from iterqr_training.evaluate.policy_fit import policy_document
 from iterqr_training.evaluate.query_sums import fused
 from iterqr_training.evaluate.server_rewriter import ServerRewriter
 from iterqr_training.evaluate.truth import TruthQuery, write_truth
@@ -62,17 +63,32 @@ QUERIES = (
 )
 
 
-def test_windows_fused_here_are_the_plugins_own_list(plugin: PluginSearch, server: RunningServer) -> None:
+# One that uses every member that a fit may change; the predictable tokens have a confidence of nearly 1.
+FITTED = Policy(
+    "fit-0",
+    max_rewrites=5,
+    min_confidence=0.25,
+    confidence_factor=Curve(((0.2, 0.1), (1.0, 0.8))),
+    strength_factor=Curve(((0.3, 1.0), (0.95, 0.1))),
+    overlap_factor=Curve(((0.0, 0.25), (0.5, 1.0))),
+)
+
+
+@pytest.mark.parametrize("policy", [Policy("even"), FITTED], ids=["even", "fitted"])
+def test_windows_fused_here_are_the_plugins_own_list(
+    plugin: PluginSearch, server: RunningServer, policy: Policy
+) -> None:
+    pipeline = plugin.create_pipeline({"policy": policy_document(policy)})
     with grpc.insecure_channel(server.address) as channel:
         system = ServerRewriter("model", channel)
         index = NodeIndex(plugin.client, plugin.index, BODY)
         weight, constant = float(WEIGHTS["rewrite_weight"]), int(WEIGHTS["rank_constant"])
-        rule = FusionRule(Policy("even"), rewrite_weight=weight, rank_constant=constant)
+        rule = FusionRule(policy, rewrite_weight=weight, rank_constant=constant)
         for query in QUERIES[:2]:
             answer = system.rewrite(query.query, "")
             texts = [query.query, *(each.text for each in answer.rewrites)]
             windows = {("", text): index.window("", text) for text in texts}
-            response = plugin.search({"query": match(query.query), "size": 40})
+            response = plugin.search({"query": match(query.query), "size": 40}, pipeline=pipeline)
             assert facts(response)["outcome"] == "fused"
             assert fused(query, answer, windows, rule)[:40] == ids(response)
 

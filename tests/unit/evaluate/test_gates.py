@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import SettingError, StoreError
@@ -193,6 +194,16 @@ def test_empty_results_are_stopped(tmp_path: Path) -> None:
     found = {text: hits for number, (text, hits) in enumerate(windows().items()) if number % 4}
     report = checked(evaluated(tmp_path, queries(), systems, found, embedder=ScriptedEmbedder()).evaluation)
     assert refused(report) == ["empty_results"]
+
+
+def test_nobody_judges_its_own_rewrites(sound: Evaluation) -> None:
+    new = sound.system("candidate")
+    lost = replace(new, sums=replace(new.sums, by_measure={**new.sums.by_measure, "judged_drift": np.ones((COUNT, 2))}))
+    systems = tuple(lost if each.name == "candidate" else each for each in sound.systems)
+    by_base = replace(sound, systems=systems, context=replace(sound.context, judge="base/score-rewrites"))
+    assert refused(checked(by_base)) == ["judged_drift"]
+    by_itself = replace(by_base, context=replace(sound.context, judge="candidate-1/score-rewrites"))
+    assert refused(checked(by_itself)) == []
 
 
 def test_what_must_be_measured_and_was_not_is_refused(sound: Evaluation) -> None:

@@ -74,6 +74,7 @@ class _Measured:
     values: Callable[[Band | None], Mapping[str, Estimate]]
     gains: Callable[[Band | None], Mapping[str, Estimate]]
     kappa: float
+    judges_itself: bool
 
 
 def check_gates(
@@ -101,7 +102,9 @@ def check_gates(
         chosen = evaluation.chosen(band)
         return differences(old.sums, new.sums, chosen, seed=context.seed, resamples=context.resamples)
 
-    measured = _Measured(new, old, values, gains, kappa)
+    # Identities of servers and judges begin with the checkpoint; nobody is the judge of its own rewrites.
+    judges_itself = bool(context.judge) and context.judge.partition("/")[0] == new.identity.partition("/")[0]
+    measured = _Measured(new, old, values, gains, kappa, judges_itself)
     results = (_required(each, settings) for each in _results(measured, settings))
     return GateReport(candidate, new.identity, champion, old.identity, context.truth_sha256, tuple(results))
 
@@ -122,7 +125,7 @@ def _results(measured: _Measured, settings: GateSettings) -> Iterator[GateResult
     ):
         yield _at_most(name, label, _value(found, "harm_rate"), bound, percent)
     yield _drift(_value(whole, "drift"), change.get("drift", UNDEFINED), settings)
-    lost = _value(whole, "judged_drift")
+    lost = math.nan if measured.judges_itself else _value(whole, "judged_drift")
     yield _at_most("judged_drift", "share of rewrites that lose the need", lost, settings.max_judged_drift, percent)
     empty = _value(whole, "empty_rate")
     yield _at_most("empty_results", "share of queries without results", empty, settings.max_empty_rate, percent)
