@@ -23,6 +23,7 @@ from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_compa
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
 from iterqr_benchmarks.marketplace.run import run_sim
+from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
 from iterqr_benchmarks.queries.load import QuerySetName, load_queries
 from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
@@ -76,6 +77,7 @@ examples:
   iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
   iterqr-bench sim --paired               and both arms again by the same users: paired intervals
   iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
+  iterqr-bench truth --output build/truth/heldout.jsonl   held-out queries of that marketplace, to evaluate on
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
 What is downloaded and built lies in $ITERQR_CACHE (default ~/.cache/iterqr); reports, logs and state in build/.
@@ -226,6 +228,11 @@ def _signals(options: argparse.Namespace, console: Console) -> int:
 
 def _sim(options: argparse.Namespace, console: Console) -> int:
     run_sim(sim_options(options, _stack(options)), console)
+    return 0
+
+
+def _truth(options: argparse.Namespace, console: Console) -> int:
+    run_truth(truth_options(options), console)
     return 0
 
 
@@ -401,6 +408,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
+    add_truth_flags(
+        add("truth", _truth, "write held-out queries of a simulated world, with the dishes that satisfy them")
+    )
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser

@@ -11,12 +11,16 @@ from importlib import metadata
 from rich.console import Console
 
 from iterqr_training.commands import (
+    ablation,
     attribute,
     attribution_check,
     collect,
     dataset,
+    evaluate,
     experiment,
     export,
+    gate,
+    general_ability,
     health,
     hints,
     label,
@@ -38,6 +42,10 @@ _COMMANDS: tuple[Command, ...] = (
     experiment,
     label,
     dataset,
+    evaluate,
+    general_ability,
+    gate,
+    ablation,
     export,
     quantize,
 )

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class WindowHit:
-    """A hit of a window. `seq_no` orders ties, as in the plugin; the index has one shard. `score`: in the window."""
-
-    dish_id: str
-    seq_no: int
-    score: float = field(default=0.0, compare=False)
+from iterqr_training.evaluate.fusion import WindowHit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +34,4 @@ def fuse(original: Sequence[WindowHit], rewrites: Sequence[Sequence[WindowHit]],
             score[hit] = score.get(hit, 0.0) + weight / (settings.rank_constant + rank)
             best_rank[hit] = min(rank, best_rank.get(hit, rank))
     ordered = sorted(score, key=lambda hit: (-score[hit], best_rank[hit], hit.seq_no))
-    return [hit.dish_id for hit in ordered]
+    return [hit.object_id for hit in ordered]

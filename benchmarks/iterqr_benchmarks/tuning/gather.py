@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, WindowHit, replay
 from opensearchpy import OpenSearch
 
 from iterqr_benchmarks.catalog import Catalog
@@ -17,8 +18,6 @@ from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.index import DISHES_INDEX, search_body
 from iterqr_benchmarks.queries import TailQuery
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.tuning.fusion import WindowHit
-from iterqr_benchmarks.tuning.replay import FusionRule, RecordedRewrite, replay
 
 LARGEST_WINDOW = 100
 

@@ -54,7 +54,7 @@ def _pair(gathered: Gathered, settings: FusionSettings) -> RankedPair:
     fused = fuse(gathered.original, [each.window for each in gathered.rewrites], settings)
     return RankedPair(
         kind=gathered.kind,
-        plain=tuple(hit.dish_id for hit in gathered.original[:DEEP_CUTOFF]),
+        plain=tuple(hit.object_id for hit in gathered.original[:DEEP_CUTOFF]),
         channel=tuple(fused[:DEEP_CUTOFF]),
         relevant=gathered.relevant,
     )

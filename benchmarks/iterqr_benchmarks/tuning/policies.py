@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_proto.policy import Curve, Policy, default_policy
+from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, replay
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,6 @@ from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.report.json_file import plain_data, write_whole
 from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.tuning.gather import Gathered, load
-from iterqr_benchmarks.tuning.replay import FusionRule, RecordedRewrite, replay
 
 EVEN = Policy("even")
 MAX_HARM_RATE = 0.01
@@ -113,7 +113,7 @@ def measure_rule(name: str, rule: FusionRule, gathered: Sequence[Gathered], *, s
     """Returns what a rule does to the queries beside plain search."""
     pairs, changed = [], 0
     for each in gathered:
-        plain = [hit.dish_id for hit in each.original]
+        plain = [hit.object_id for hit in each.original]
         fused = _replayed(rule, each)
         changed += fused[:10] != plain[:10]
         pairs.append(RankedPair(each.kind, tuple(plain[:DEEP_CUTOFF]), tuple(fused[:DEEP_CUTOFF]), each.relevant))
@@ -173,7 +173,7 @@ def _replayed(rule: FusionRule, gathered: Gathered) -> list[str]:
 
 
 def _gain(rule: FusionRule, gathered: Gathered) -> float:
-    plain = [hit.dish_id for hit in gathered.original]
+    plain = [hit.object_id for hit in gathered.original]
     fused = _replayed(rule, gathered)
     return precision_at(10, fused, gathered.relevant) - precision_at(10, plain, gathered.relevant)
 

@@ -46,7 +46,7 @@ def rewrite_quality(gathered: Sequence[Gathered]) -> RewriteQuality:
 def _precision(gathered: Gathered, number: int) -> float:
     """Of the query as typed (0) or of a rewrite (from 1)."""
     window = gathered.rewrites[number - 1].window if number else gathered.original
-    return precision_at(CUTOFF, [hit.dish_id for hit in window], gathered.relevant)
+    return precision_at(CUTOFF, [hit.object_id for hit in window], gathered.relevant)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from iterqr_proto.policy import default_policy
+from iterqr_training.evaluate.fusion import FusionRule
 from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,7 +31,6 @@ from iterqr_benchmarks.stack.state import StackFolder
 from iterqr_benchmarks.tuning.fusion import FusionSettings
 from iterqr_benchmarks.tuning.gather import Gathered, gather, load, save
 from iterqr_benchmarks.tuning.grid import GridPoint, choose, measure, settings_grid
-from iterqr_benchmarks.tuning.replay import FusionRule
 from iterqr_benchmarks.tuning.rewrites import rewrite_quality
 
 _ROWS_SHOWN = 12

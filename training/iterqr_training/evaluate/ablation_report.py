@@ -1,0 +1,87 @@
+"""The ablation table as Markdown, as JSON and on the console."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from iterqr_training.evaluate.ablation import SCHEMA, Ablation, AblationCell, label_of
+from iterqr_training.evaluate.evaluation_json import plain
+from iterqr_training.evaluate.measures import BY_NAME
+from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.experiments.wording import decimal, interval, percent, signed, signed_percent
+
+_STYLES = {"good": "green", "bad": "red", "": ""}
+_NOISE = "≈"
+
+
+def write_ablation(ablation: Ablation, folder: Path) -> Path:
+    """Writes `ablation.json` and `ablation.md`, and returns the latter's path.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    document = {"schema": SCHEMA, **plain(ablation)}
+    for row, told in zip(ablation.rows, document["rows"], strict=True):
+        for cell, said in zip(row.cells, told["cells"], strict=True):
+            said["within_noise"] = cell.within_noise
+    write_whole(folder / "ablation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    page = folder / "ablation.md"
+    write_whole(page, ablation_markdown(ablation))
+    return page
+
+
+def ablation_markdown(ablation: Ablation) -> str:
+    """Returns the table with a line that explains it."""
+    names = [name for name in ablation.measures if _measured(ablation, name)]
+    lines = [
+        "| run | " + " | ".join(label_of(name) for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for row in ablation.rows:
+        cells = [_words(cell) for cell in row.cells if cell.measure in names]
+        lines.append(f"| {row.label.replace('|', '/')} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _note(ablation), ""])
+
+
+def ablation_table(ablation: Ablation) -> Table:
+    """Returns the table for the console."""
+    names = [name for name in ablation.measures if _measured(ablation, name)]
+    table = Table(title=Text("ablation"), title_justify="left", caption=_note(ablation), caption_justify="left")
+    table.add_column("run")
+    for name in names:
+        table.add_column(label_of(name), justify="right")
+    for row in ablation.rows:
+        cells = [Text(_words(cell), style=_STYLES[cell.tone]) for cell in row.cells if cell.measure in names]
+        table.add_row(Text(row.label), *cells)
+    return table
+
+
+def _note(ablation: Ablation) -> str:
+    band = ablation.band.value if ablation.band else "all"
+    first = ablation.rows[0].label
+    return (
+        f"{ablation.queries:,} {band} queries; in brackets the change against {first} with its paired 95% interval. "
+        f"{_NOISE}: within noise, the interval holds 0."
+    )
+
+
+def _measured(ablation: Ablation, name: str) -> bool:
+    return any(math.isfinite(cell.value.value) for row in ablation.rows for cell in row.cells if cell.measure == name)
+
+
+def _words(cell: AblationCell) -> str:
+    is_share = BY_NAME[cell.measure].is_share
+    value = percent(cell.value.value) if is_share else decimal(cell.value.value)
+    if math.isnan(cell.change.low):
+        return value
+    if is_share:
+        change = signed_percent(cell.change.value)
+        ends = f"{signed_percent(cell.change.low)} to {signed_percent(cell.change.high)}"
+    else:
+        change, ends = signed(cell.change.value), interval(cell.change)
+    return f"{value} ({change}, {ends}){' ' + _NOISE if cell.within_noise else ''}"

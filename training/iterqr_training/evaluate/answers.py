@@ -1,0 +1,77 @@
+"""Answers of the systems, asked once and kept: `answers-<system>.jsonl`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from iterqr_training.errors import StoreError
+from iterqr_training.evaluate.json_lines import JsonLines
+from iterqr_training.evaluate.rewriter import Answer, RankedRewrite, Rewriter
+from iterqr_training.evaluate.truth import TruthQuery
+
+SCHEMA = "iterqr-answers/v1"
+Answers = Mapping[tuple[str, str], Answer]
+"""By region and query as typed."""
+
+
+def answer_all(
+    rewriter: Rewriter, queries: Sequence[TruthQuery], folder: Path, on_answer: Callable[[], None]
+) -> Answers:
+    """Returns the system's answer to each query; those that are in the folder are not asked again.
+
+    Args:
+        rewriter: Of whom.
+        queries: Which.
+        folder: Of the raw outputs.
+        on_answer: Called for each query that has its answer.
+
+    Raises:
+        SourceError: The system cannot be reached.
+        StoreError: The folder cannot be used, or holds answers of another system of that name.
+    """
+    with JsonLines(answers_file(folder, rewriter.name), SCHEMA, rewriter.identity) as lines:
+        known = {(each.region, each.query): each for each in map(_unpacked, lines.records)}
+        for query in queries:
+            if (query.region, query.query) not in known:
+                answer = rewriter.rewrite(query.query, query.region)
+                lines.append(asdict(answer))
+                known[answer.region, answer.query] = answer
+            on_answer()
+    return {(each.region, each.query): known[each.region, each.query] for each in queries}
+
+
+def answers_file(folder: Path, system: str) -> Path:
+    """Returns where a system's answers are kept."""
+    return folder / f"answers-{file_part(system)}.jsonl"
+
+
+def file_part(system: str) -> str:
+    """Returns a system's name as a part of a file's name: another for each name."""
+    safe = "".join(char if char.isascii() and (char.isalnum() or char in "-.") else "_" for char in system)
+    return safe if safe == system else f"{safe}-{hashlib.sha256(system.encode()).hexdigest()[:8]}"
+
+
+def read_answers(file: Path) -> Answers:
+    """Reads answers of an earlier run, whoever gave them: what novelty is measured against.
+
+    Raises:
+        StoreError: The file is not there, or is none of these.
+    """
+    try:
+        header, *lines = file.read_text("utf-8").splitlines()
+        if json.loads(header)["schema"] != SCHEMA:
+            raise StoreError(f"{file}: schema: must be {SCHEMA!r}")
+        answers = [_unpacked(json.loads(line)) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{file} has no answers: {error!r}") from error
+    return {(each.region, each.query): each for each in answers}
+
+
+def _unpacked(record: Mapping[str, Any]) -> Answer:
+    rewrites = tuple(RankedRewrite(**each) for each in record["rewrites"])
+    return Answer(**{**record, "rewrites": rewrites})
