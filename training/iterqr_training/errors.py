@@ -5,6 +5,9 @@ TrainingError
 ├── SourceError           OpenSearch does not answer, or not as its API says
 ├── StoreError            a folder of signals is damaged, of another version, or in use
 ├── EngineError           an engine of attribution cannot be started, or fails
+├── DatasetError          a dataset cannot be learned from; the message names the file and the row
+├── BaseModelError        the base model cannot be had or trained
+├── RunError              a training run cannot start, go on or end
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -27,6 +30,18 @@ class StoreError(TrainingError):
 
 class EngineError(TrainingError):
     """DuckDB or Spark cannot be started here, or gave up; the message says what is missing."""
+
+
+class DatasetError(TrainingError):
+    """A dataset is missing, damaged, empty, or has rows that cannot be learned from; the message names them."""
+
+
+class BaseModelError(TrainingError):
+    """The base model cannot be found, fetched, trusted or trained."""
+
+
+class RunError(TrainingError):
+    """A training run cannot start, go on or end; the message says why and what to do."""
 
 
 class CheckFailedError(TrainingError):

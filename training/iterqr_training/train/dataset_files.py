@@ -58,6 +58,11 @@ def read_split(folder: Path, name: str, tasks: Iterable[Task]) -> Split:
         raise DatasetError(f"{file} cannot be read: {error}") from error
     _check_schema(file, table.schema)
     rows = [_row(file, number, values) for number, values in enumerate(table.to_pylist(), start=1)]
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=1):
+        if row.example_id in seen:
+            raise DatasetError(f"{file}: row {number}: example_id: {row.example_id!r} is there twice")
+        seen.add(row.example_id)
     kept = tuple(row for row in rows if row.task in wanted)
     if not kept:
         names = ", ".join(task for task in Task if task in wanted)

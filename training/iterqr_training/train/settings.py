@@ -107,6 +107,7 @@ class TrainSettings:
         save_every: Steps between states to resume from; 0: only at validations.
         gradient_checkpointing: Less memory, more time.
         threads: Of PyTorch on the CPU; 0: its own choice.
+        mlflow: Tracking URI; "": a SQLite file beside the run's folder; "off": none.
         seed: Of data order, adapter weights and dropout.
     """
 
@@ -146,6 +147,7 @@ class TrainSettings:
     save_every: int = 10
     gradient_checkpointing: bool = False
     threads: int = 0
+    mlflow: str = ""
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -186,7 +188,7 @@ class TrainSettings:
             raise SettingError("schedule: shares of the run must rise and be from 0 to 1")
 
 
-_OF_THE_MACHINE = frozenset({"out", "threads", "dataset", "base", "template"})
+_OF_THE_MACHINE = frozenset({"out", "threads", "mlflow", "dataset", "base", "template"})
 
 
 def settings_json(settings: TrainSettings) -> dict[str, Any]:

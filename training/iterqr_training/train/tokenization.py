@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from iterqr_proto.rewrite_format import Segment
 from tokenizers import Tokenizer
 
-from iterqr_training.errors import ModelUnusableError
+from iterqr_training.errors import BaseModelError
 
 END_OF_TURN = "<|im_end|>"
 
@@ -21,7 +21,7 @@ class SegmentEncoder:
         self._plain = Tokenizer.from_str(json.dumps(json.loads(tokenizer_json) | {"added_tokens": []}))
         end = self._control.token_to_id(END_OF_TURN)
         if end is None:
-            raise ModelUnusableError(f"the base's tokenizer has no {END_OF_TURN}: it is none of a chat model")
+            raise BaseModelError(f"the base's tokenizer has no {END_OF_TURN}: it is none of a chat model")
         self.end_of_turn_id: int = end
 
     def encode(self, segments: Iterable[Segment]) -> tuple[int, ...]:
