@@ -10,14 +10,15 @@ from importlib import metadata
 
 from rich.console import Console
 
-from iterqr_training.commands import attribute, attribution_check, collect, experiment, health, hints
+from iterqr_training.commands import attribute, attribution_check, collect, experiment, health, hints, train
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import TrainingError
 
 _DESCRIPTION = """\
-Learns from clicks and purchases: collects signals, attributes them to rewrites, and says what rewriting earned."""
+Learns from clicks and purchases: collects signals, attributes them to rewrites, says what rewriting earned, and trains
+the model on it."""
 
-_COMMANDS: tuple[Command, ...] = (collect, attribution_check, attribute, health, hints, experiment)
+_COMMANDS: tuple[Command, ...] = (collect, attribution_check, attribute, health, hints, experiment, train)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -46,3 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in _COMMANDS:
         command.add_parser(subparsers)
     return parser
+
+
+if __name__ == "__main__":
+    main()

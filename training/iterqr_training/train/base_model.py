@@ -63,6 +63,7 @@ def load_base(base: BaseModel, dtype: torch.dtype, listener: ProgressListener) -
     config = Qwen2Config(**json.loads(base.files["config.json"]))
     with no_init_weights():
         model = Qwen2ForCausalLM._from_config(config, attn_implementation="sdpa", dtype=dtype)  # noqa: SLF001
+    model.tie_weights()
     parameters = dict(model.named_parameters())
     listener.stage("load base", len(parameters))
     with torch.no_grad():

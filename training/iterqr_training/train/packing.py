@@ -46,12 +46,14 @@ class PackedRow:
         earlier = np.tri(len(self.token_ids), dtype=bool)
         same_group = self.groups[:, None] == self.groups[None, :]
         own = (self.owners[None, :] == _PREFIX) | (self.owners[:, None] == self.owners[None, :])
-        return earlier & same_group & own
+        visible: NDArray[np.bool_] = earlier & same_group & own
+        return visible
 
     def averaging(self) -> NDArray[np.float32]:
         """[examples, A]: takes the mean over each example's answer tokens."""
         of_example = self.answer_of[None, :] == np.arange(len(self.examples))[:, None]
-        return (of_example / of_example.sum(axis=1, keepdims=True)).astype(np.float32)
+        averaging: NDArray[np.float32] = (of_example / of_example.sum(axis=1, keepdims=True)).astype(np.float32)
+        return averaging
 
 
 def pack(examples: Sequence[EncodedExample], row_tokens: int, *, together: bool = True) -> list[PackedRow]:

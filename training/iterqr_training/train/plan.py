@@ -66,7 +66,9 @@ def step_plan(examples: Sequence[EncodedExample], settings: TrainSettings) -> St
         DatasetError: Replay is asked for and there are no rows of earlier iterations.
     """
     latest = max(each.iteration for each in examples)
-    current, earlier, replayed = tuple(examples), (), 0
+    current: tuple[EncodedExample, ...] = tuple(examples)
+    earlier: tuple[EncodedExample, ...] = ()
+    replayed = 0
     if settings.replay_share is not None:
         current = tuple(each for each in examples if each.iteration == latest)
         earlier = tuple(each for each in examples if each.iteration < latest)

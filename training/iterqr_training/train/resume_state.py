@@ -1,8 +1,8 @@
 """What an interrupted run is gone on from: `state/` in the run's folder, replaced as a whole after every few steps.
 
-Weights that are trained, the optimizer's moments, each process's random generators, and the loop's own numbers; order of
-data and learning rate are functions of the step (`plan`). With FSDP, accelerate writes weights and optimizer in its own
-sharded form.
+Weights that are trained, the optimizer's moments, each process's random generators, and the loop's own numbers; order
+of data and learning rate are functions of the step (`plan`). With FSDP, accelerate writes weights and optimizer in its
+own sharded form.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """A training run from its settings to its files; the composition of this package's parts.
 
-A run's folder: run.json, adapter/ or weights/, metrics.jsonl, loss.svg, learning_rate.svg and task_weights.svg; while it
-runs also state/ and best.safetensors.
+A run's folder: run.json, adapter/ or weights/, metrics.jsonl, loss.svg, learning_rate.svg and task_weights.svg; while
+it runs also state/ and best.safetensors.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import resource
 import shutil
 from collections.abc import Iterator, Mapping
@@ -273,14 +272,18 @@ def _only_one(folder: Path, accelerator: Accelerator) -> Iterator[None]:
     if not accelerator.is_main_process:
         yield
         return
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise RunError(f"{folder} is in use by another run") from error
     except OSError as error:
         raise RunError(f"{folder} cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _clear(folder: Path) -> None:
