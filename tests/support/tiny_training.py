@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from iterqr_training.dataset.rows import EXAMPLES, Task
 from iterqr_training.train.dataset_files import Row
 from iterqr_training.train.settings import TrainSettings
-
 from support.tiny_qwen2 import tiny_qwen2
 
 DISHES = ("pho", "ramen", "dal", "pie", "taco", "sushi", "stew", "curry")
@@ -94,5 +93,6 @@ def tiny_settings(folder: Path, **changed: Any) -> TrainSettings:  # noqa: ANN40
         validate_every=3,
         save_every=2,
         mlflow="off",
+        threads=1,
     )
     return replace(settings, **changed)

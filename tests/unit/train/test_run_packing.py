@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from iterqr_training.train.losses import answer_logits, example_losses, row_loss
 from iterqr_training.train.packing import PackedRow, pack
 from iterqr_training.train.plan import loss_shares
 from iterqr_training.train.tokenization import SegmentEncoder
-
 from support.tiny_qwen2 import byte_tokenizer_json, tiny_qwen2
 from support.tiny_training import rows
 

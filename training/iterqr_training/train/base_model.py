@@ -89,7 +89,7 @@ def trainable_model(base: BaseModel, settings: TrainSettings, *, sharded: bool, 
     model = load_base(base, torch.bfloat16 if frozen_bf16 else torch.float32, listener)
     model.config.use_cache = False
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     if settings.method is Method.FULL:
         return model
     model.name_or_path = base.name

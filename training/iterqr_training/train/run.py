@@ -101,22 +101,22 @@ def _train(
     listener: TrainListener,
 ) -> FinishedRun:
     plan = step_plan(data.train, settings)
+    loop = read_loop(settings.out) or LoopState()
+    sizes = {"steps": plan.steps, "epoch_steps": plan.epoch_steps, "epoch_examples": plan.epoch_examples}
+    recorder = _Recorder(settings, {**begun, "plan": sizes}, loop) if accelerator.is_main_process else None
+    if recorder is not None:
+        loop = dataclasses.replace(loop, tracked_run=recorder.run_id)
     set_seed(settings.seed)
     sharded = accelerator.distributed_type == DistributedType.FSDP
     model = trainable_model(data.base, settings, sharded=sharded, listener=listener)
     trained = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.top_learning_rate, weight_decay=settings.weight_decay)
-    sizes = {"trained_parameters": sum(each.numel() for each in trained), "steps": plan.steps}
+    parameters = sum(each.numel() for each in trained)
     model, optimizer = accelerator.prepare(model, optimizer)
     torch.manual_seed(settings.seed + accelerator.process_index)
-    begun = {**begun, "plan": {**sizes, "epoch_examples": plan.epoch_examples, "epoch_steps": plan.epoch_steps}}
-    loop = read_loop(settings.out) or LoopState()
     if loop.step or loop.best is not None:
         load_state(accelerator, model, optimizer, settings.out)
         listener.says(f"going on after step {loop.step} of {plan.steps}")
-    recorder = _Recorder(settings, begun, loop) if accelerator.is_main_process else None
-    if recorder is not None:
-        loop = dataclasses.replace(loop, tracked_run=recorder.run_id)
     trainer = Trainer(
         accelerator,
         model,
@@ -134,7 +134,8 @@ def _train(
     record = begun
     if recorder is not None:
         result = _write_result(settings, data.base, accelerator.unwrap_model(model))
-        record = recorder.finish({**result, **_outcome(ended, plan, accelerator)})
+        outcome = {"trained_parameters": parameters, **_outcome(ended, plan, accelerator)}
+        record = recorder.finish({**result, **outcome})
     accelerator.wait_for_everyone()
     return FinishedRun(settings.out, record)
 
