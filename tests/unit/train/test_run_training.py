@@ -47,6 +47,7 @@ class _Heard(Quiet):
         self.steps.append(step)
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # PEFT's own
 def test_lora_learns_all_tasks_and_its_adapter_loads_into_the_base(tmp_path: Path) -> None:
     settings = tiny_settings(tmp_path, epochs=8, lora_dropout=0.0)
     record = train(settings, Quiet()).record
