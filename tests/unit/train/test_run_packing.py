@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,21 +23,22 @@ from support.tiny_qwen2 import byte_tokenizer_json, tiny_qwen2
 from support.tiny_training import rows
 
 CPU = torch.device("cpu")
+Examples = tuple[EncodedExample, ...]
 
 
 @pytest.fixture(scope="module")
-def examples() -> tuple[EncodedExample, ...]:
+def examples() -> Examples:
     encoder = SegmentEncoder(byte_tokenizer_json())
     return encode_rows(rows(12), Template("Rewrite.", ()), encoder, max_tokens=1000, max_too_long=0).examples
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201 - untyped
+def model(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - torch is untyped
     folder = tiny_qwen2(tied=True).save(tmp_path_factory.mktemp("base"))
     return load_base(find_base(str(folder), Silent()), torch.float32, Silent())
 
 
-def test_each_example_has_the_logits_it_has_alone(model, examples: tuple[EncodedExample, ...]) -> None:  # noqa: ANN001
+def test_each_example_has_the_logits_it_has_alone(model: Any, examples: Examples) -> None:  # noqa: ANN401
     alone = tiny_qwen2(tied=True)
     packed = pack(examples, 2000)
     assert len(packed) < len(examples)
@@ -48,7 +50,7 @@ def test_each_example_has_the_logits_it_has_alone(model, examples: tuple[Encoded
             assert logits[row.answer_of == number] == pytest.approx(expected, abs=2e-4)
 
 
-def test_packed_loss_and_gradient_equal_those_of_examples_run_one_by_one(model, examples) -> None:  # noqa: ANN001
+def test_packed_loss_and_gradient_equal_those_of_examples_run_one_by_one(model: Any, examples: Examples) -> None:  # noqa: ANN401
     weights = {Task.GENERATION: 1.0, Task.QUALITY: 0.5, Task.RELEVANCE: 2.0}
     packed = _loss_and_gradient(model, pack(examples, 700), weights)
     single = _loss_and_gradient(model, pack(examples, 700, together=False), weights)
@@ -56,7 +58,7 @@ def test_packed_loss_and_gradient_equal_those_of_examples_run_one_by_one(model, 
     assert torch.allclose(packed[1], single[1], rtol=1e-3, atol=1e-6)
 
 
-def test_with_a_plainly_causal_mask_examples_would_see_each_other(model, examples) -> None:  # noqa: ANN001
+def test_with_a_plainly_causal_mask_examples_would_see_each_other(model: Any, examples: Examples) -> None:  # noqa: ANN401
     row = pack(examples, 2000)[0]
     leaking = replace(row, owners=np.full_like(row.owners, -1), groups=np.zeros_like(row.groups))
     right = example_losses(answer_logits(model, row, CPU), row)
@@ -64,7 +66,7 @@ def test_with_a_plainly_causal_mask_examples_would_see_each_other(model, example
     assert (right - wrong).abs().max() > 0.01
 
 
-def test_a_prefix_is_in_a_row_once_and_loss_is_on_answers_alone(examples: tuple[EncodedExample, ...]) -> None:
+def test_a_prefix_is_in_a_row_once_and_loss_is_on_answers_alone(examples: Examples) -> None:
     (row,) = pack(examples, 100_000)
     prefixes = {example.prefix for example in examples}
     assert len(prefixes) == 2
@@ -91,7 +93,7 @@ def test_every_example_is_packed_once_and_rows_are_not_too_long(sizes: list[tupl
     assert all(len(row.token_ids) <= room or len(row.examples) == 1 for row in packed)
 
 
-def _loss_and_gradient(model, packed: list[PackedRow], weights: dict[Task, float]):  # noqa: ANN001, ANN202
+def _loss_and_gradient(model: Any, packed: list[PackedRow], weights: dict[Task, float]) -> tuple[float, Any]:  # noqa: ANN401
     shares = loss_shares([example for row in packed for example in row.examples])
     model.zero_grad()
     total = 0.0

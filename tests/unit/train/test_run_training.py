@@ -124,10 +124,14 @@ def test_bf16_trains_a_float32_adapter(tmp_path: Path) -> None:
 
 
 def test_a_run_that_no_longer_improves_stops_and_keeps_its_best_weights(tmp_path: Path) -> None:
-    settings = tiny_settings(tmp_path, learning_rate=0.9, epochs=10, validate_every=1, patience=2, clip_norm=1000.0)
+    settings = tiny_settings(tmp_path, epochs=10, validate_every=1, patience=2, min_improvement=50.0)
     result = train(settings, Quiet()).record["result"]
     assert result["stopped_early"]
-    assert result["steps"] == result["best_step"] + 2 < result["planned_steps"]
+    assert (result["best_step"], result["steps"], result["planned_steps"]) == (0, 2, 30)
+    adapter = load_file(settings.out / "adapter" / "adapter_model.safetensors")
+    updates = [tensor for name, tensor in adapter.items() if "lora_B" in name]
+    assert updates
+    assert not any(tensor.any() for tensor in updates)  # those before the first step
 
 
 def test_gradient_checkpointing_gives_the_same_loss(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_run_json_says_what_was_learned_from_what(tmp_path: Path) -> None:
     assert sum(record["dataset"]["examples"]["train"].values()) + len(too_long) == 16
     assert "relevance" not in record["dataset"]["examples"]["train"]
     assert record["result"]["adapter"]["sha256"] == sha256_of(settings.out / "adapter" / "adapter_model.safetensors")
-    assert record["versions"]["torch"] == torch.__version__
+    assert record["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert bool(too_long) == any("left out" in message for message in heard.messages)
     assert sorted(each.name for each in settings.out.iterdir() if not each.name.startswith(".")) == [
         "adapter",
@@ -176,6 +180,7 @@ def test_a_finished_run_is_not_trained_again_and_one_of_other_settings_is_refuse
         train(settings, Quiet())
 
 
+@pytest.mark.filterwarnings("default")  # MLflow calls SQLAlchemy in ways that it has deprecated
 def test_metrics_go_to_mlflow_once_each_even_if_the_run_was_interrupted(tmp_path: Path) -> None:
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds to import
 

@@ -141,16 +141,16 @@ class Trainer:
                 loss = self._row_loss(row, weights, shares, len(examples), sums, counts)
                 # Gradients are averaged over processes, the loss is a sum over all rows.
                 self._accelerator.backward(loss * (counts * self._accelerator.num_processes))
-        norm = self._accelerator.clip_grad_norm_(self._trained, settings.clip_norm)
+        norm = self._gradient_norm()
         self._optimizer.step()
         self._optimizer.zero_grad()
         totals = self._reduced(sums)
         tokens = sum(len(row.token_ids) for row in rows)
         losses = {task: totals[task] for task in Task if any(each.task is task for each in examples)}
         loss = sum(weights[task] * value for task, value in losses.items()) + settings.kl_weight * totals["kl"]
-        if not (math.isfinite(loss) and math.isfinite(float(norm))):
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(
-                f"step {step}: loss is {loss:g} and the gradient's norm {float(norm):g}: training has diverged; "
+                f"step {step}: loss is {loss:g} and the gradient's norm {norm:g}: training has diverged; "
                 f"lower learning_rate ({settings.top_learning_rate:g}), or use precision fp32"
             )
         values = {
@@ -159,13 +159,18 @@ class Trainer:
             **{f"weight/{task}": weight for task, weight in weights.items()},
             **({"kl": totals["kl"]} if settings.kl_weight else {}),
             "learning_rate": rate,
-            "gradient_norm": float(norm),
+            "gradient_norm": norm,
             "epoch": (step - 1) / self._plan.epoch_steps,
             "rows": float(len(rows)),
             "tokens": float(tokens),
         }
         weighting = self._weighting.after(loop.weighting, step, losses)
         return replace(loop, step=step, tokens=loop.tokens + tokens, weighting=weighting), values
+
+    def _gradient_norm(self) -> float:
+        """Clips the gradient; returns its norm before that."""
+        norm = self._accelerator.clip_grad_norm_(self._trained, self._settings.clip_norm)
+        return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)  # sharded: a DTensor
 
     def _row_loss(
         self,
