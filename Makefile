@@ -24,6 +24,8 @@ BIN := .venv/bin
 SYNCED := .venv/.synced
 # Spark is some 450 MB: only what needs it installs it.
 SPARK_SYNCED := .venv/.synced-spark
+# PyTorch is 2.8 GB on Linux (its CUDA libraries come with it, wanted or not): only training installs it.
+TRAIN_SYNCED := .venv/.synced-train
 OPENSEARCH_VERSIONS := 3.8.0 3.6.0
 # Maven needs a JDK 21 or later; the default `java` may be older.
 MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -B --strict-checksums $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
@@ -77,6 +79,10 @@ test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (rea
 test-fast: $(SYNCED) ## Run the unit and contract tests of the Python parts
 	$(BIN)/pytest tests/unit tests/contract $(ARGS)
 
+.PHONY: test-train
+test-train: $(TRAIN_SYNCED) ## Run the tests of training, which need PyTorch (tiny models, minutes)
+	$(BIN)/pytest tests/unit/train $(ARGS)
+
 .PHONY: plugin
 plugin: $(SYNCED) ## Build and unit-test the plugin for each OpenSearch version
 	for version in $(OPENSEARCH_VERSIONS); do $(MVN) -Dopensearch.version=$$version package; done
@@ -113,5 +119,9 @@ $(SYNCED): $(UV) uv.lock $(wildcard pyproject.toml */pyproject.toml plugin/dev/p
 	touch $@
 
 $(SPARK_SYNCED): $(SYNCED)
-	$(UV) sync --locked --quiet --group spark --python "$(PYTHON)"
+	$(UV) sync --locked --quiet --inexact --group spark --python "$(PYTHON)"
+	touch $@
+
+$(TRAIN_SYNCED): $(SYNCED)
+	$(UV) sync --locked --quiet --inexact --group train --python "$(PYTHON)"
 	touch $@

@@ -182,7 +182,8 @@ class RewriteConfig(_Section):
     """Queries of bulk streams generated at the same time, and those that one stream may have in flight; 0 means twice
     engine.max_running."""
     template: str = ""
-    """TOML file with instruction and examples; empty means the one for food delivery."""
+    """TOML file with instruction and examples, or the name of one that comes with the package (food_delivery_tuned, for
+    checkpoints trained on the format); empty means food_delivery."""
     policy: str = ""
     """JSON file that says how callers weigh the rewrites (policy_v1), sent with replies; empty leaves it to them."""
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from iterqr_proto.rewrite_format import load_template
 
 from iterqr_server.api.application import Application, read_template
 from iterqr_server.api.grpc_server import ListenError
@@ -330,7 +329,7 @@ def _run_model_build(arguments: argparse.Namespace) -> int:
 
 def _run_engine(settings: Settings) -> int:
     check_backend(settings)
-    template = load_template(Path(settings.rewrite.template) if settings.rewrite.template else None)
+    template = read_template(settings)
     with only_events_on_stdout() as sink:
         engine = open_engine(settings, _prepare(settings, show_progress=True))
         about = {

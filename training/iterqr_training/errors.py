@@ -8,6 +8,9 @@ TrainingError
 ├── LabelFileError        a file of labels breaks its format; the message names the line and the field
 ├── JudgeError            a judge does not answer, or is not the one that was asked for
 ├── ExportError           an adapter, weights or a checkpoint cannot be exported or published
+├── DatasetError          a dataset cannot be learned from; the message names the file and the row
+├── BaseModelError        the base model cannot be had or trained
+├── RunError              a training run cannot start, go on or end
 └── CheckFailedError      a check before learning failed; nothing may be learned from these signals
 """
 
@@ -38,6 +41,16 @@ class LabelFileError(TrainingError):
 
 class JudgeError(TrainingError):
     """A judge or the base model's server does not answer, or is not the one that was asked for."""
+class DatasetError(TrainingError):
+    """A dataset is missing, damaged, empty, or has rows that cannot be learned from; the message names them."""
+
+
+class BaseModelError(TrainingError):
+    """The base model cannot be found, fetched, trusted or trained."""
+
+
+class RunError(TrainingError):
+    """A training run cannot start, go on or end; the message says why and what to do."""
 
 
 class CheckFailedError(TrainingError):

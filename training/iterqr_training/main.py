@@ -25,13 +25,14 @@ from iterqr_training.commands import (
     hints,
     label,
     quantize,
+    train,
 )
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import TrainingError
 
 _DESCRIPTION = """\
-Learns from clicks and purchases: collects signals, attributes them to rewrites, says what rewriting earned, and exports
-checkpoints that servers load."""
+Learns from clicks and purchases: collects signals, attributes them to rewrites, says what rewriting earned, trains,
+judges and exports checkpoints that servers load."""
 
 _COMMANDS: tuple[Command, ...] = (
     collect,
@@ -42,6 +43,7 @@ _COMMANDS: tuple[Command, ...] = (
     experiment,
     label,
     dataset,
+    train,
     evaluate,
     general_ability,
     gate,
@@ -77,3 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in _COMMANDS:
         command.add_parser(subparsers)
     return parser
+
+
+if __name__ == "__main__":
+    main()

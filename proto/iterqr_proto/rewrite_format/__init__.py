@@ -11,7 +11,7 @@ from iterqr_proto.rewrite_format.normalize import comparison_form, normalize_que
 from iterqr_proto.rewrite_format.parser import Field, Line, LineParser, RewriteOutput, collect, parse
 from iterqr_proto.rewrite_format.prompt import Prompt, RewriteInput, Segment, render
 from iterqr_proto.rewrite_format.scoring import NO, SCORING_VERSION, YES, Question, render_question
-from iterqr_proto.rewrite_format.template import Example, Template, TemplateError, load_template
+from iterqr_proto.rewrite_format.template import Example, Template, TemplateError, load_template, template_path
 from iterqr_proto.rewrite_format.text import clean_text
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "parse",
     "render",
     "render_question",
+    "template_path",
 ]

@@ -41,6 +41,21 @@ class Template:
     examples: tuple[Example, ...]
 
 
+def template_path(name: str) -> Path:
+    """Returns the file of a template: a .toml file, which may not exist, or one of the package by its name.
+
+    Raises:
+        TemplateError: The package has none of that name.
+    """
+    if name.endswith(".toml"):
+        return Path(name)
+    packaged = resources.files("iterqr_proto.rewrite_format")
+    names = sorted(each.name.removesuffix(".toml") for each in packaged.iterdir() if each.name.endswith(".toml"))
+    if name not in names:
+        raise TemplateError(f"{name!r} is no .toml file and no template of the package ({', '.join(names)})")
+    return Path(str(packaged / f"{name}.toml"))
+
+
 def load_template(path: Path | None = None) -> Template:
     """Reads a template; without a path, the one for food delivery that comes with the package.
 

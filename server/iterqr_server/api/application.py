@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 from iterqr_proto.policy import MAX_POLICY_CHARACTERS, read_policy
-from iterqr_proto.rewrite_format import Template, TemplateError, load_template
+from iterqr_proto.rewrite_format import Template, TemplateError, load_template, template_path
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracerProvider
 
@@ -187,11 +187,11 @@ def read_template(settings: Settings) -> Template:
     Raises:
         ConfigError: it cannot be read or is not a template.
     """
-    path = Path(settings.rewrite.template) if settings.rewrite.template else None
+    name = settings.rewrite.template
     try:
-        return load_template(path)
+        return load_template(template_path(name) if name else None)
     except OSError as error:
-        raise ConfigError(f"rewrite.template: {path}: {error.strerror or error}") from error
+        raise ConfigError(f"rewrite.template: {name}: {error.strerror or error}") from error
     except TemplateError as error:
         raise ConfigError(f"rewrite.template: {error}") from error
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import structlog
-from iterqr_server.main import EXIT_USAGE, main
+from iterqr_proto.rewrite_format import Template, load_template
+from iterqr_server.api.application import read_template
+from iterqr_server.config import settings_from
+from iterqr_server.main import EXIT_USAGE, check_backend, main
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +82,15 @@ def test_a_template_that_is_not_there_is_named(
 ) -> None:
     assert run(monkeypatch, "serve", "--rewrite.template", "/no/such/file.toml") == EXIT_USAGE
     assert "iterqr-server: rewrite.template: /no/such/file.toml: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_template_of_the_package_goes_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = read_template(settings_from({"rewrite": {"template": "food_delivery_tuned"}}))
+    assert tuned == Template(load_template().instruction, examples=())
+    assert run(monkeypatch, "serve", "--rewrite.template", "food_delivry") == EXIT_USAGE
+    assert "rewrite.template: 'food_delivry' is no .toml file and no template of the package" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

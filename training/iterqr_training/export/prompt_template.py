@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from iterqr_proto.rewrite_format import Template, TemplateError, load_template
+from iterqr_proto.rewrite_format import Template, TemplateError, load_template, template_path
 
 from iterqr_training.errors import ExportError
 from iterqr_training.export.training_run import TrainingRun
@@ -50,14 +49,8 @@ def read_prompt_template(given: str) -> PromptTemplate:
     Raises:
         ExportError: There is none, or it is not usable.
     """
-    path = Path(given)
-    if path.suffix != ".toml":
-        packaged = resources.files("iterqr_proto.rewrite_format")
-        names = sorted(each.name.removesuffix(".toml") for each in packaged.iterdir() if each.name.endswith(".toml"))
-        if given not in names:
-            raise ExportError(f"--template: {given!r} is no .toml file and none of {', '.join(names)}")
-        path = Path(str(packaged / f"{given}.toml"))
     try:
+        path = template_path(given)
         return PromptTemplate(path.stem, path.read_bytes().decode("utf-8"), load_template(path))
     except (OSError, UnicodeDecodeError, TemplateError) as error:
         raise ExportError(f"--template: {error}") from error
