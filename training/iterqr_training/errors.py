@@ -41,6 +41,8 @@ class LabelFileError(TrainingError):
 
 class JudgeError(TrainingError):
     """A judge or the base model's server does not answer, or is not the one that was asked for."""
+
+
 class DatasetError(TrainingError):
     """A dataset is missing, damaged, empty, or has rows that cannot be learned from; the message names them."""
 

@@ -13,7 +13,7 @@ import structlog
 from iterqr_proto.rewrite_format import Template, load_template
 from iterqr_server.api.application import read_template
 from iterqr_server.config import settings_from
-from iterqr_server.main import EXIT_USAGE, check_backend, main
+from iterqr_server.main import EXIT_USAGE, main
 
 
 @pytest.fixture(autouse=True)

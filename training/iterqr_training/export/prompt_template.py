@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from iterqr_proto.rewrite_format import Template, TemplateError, load_template, template_path
 
