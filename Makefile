@@ -45,9 +45,9 @@ down: $(SYNCED) ## Stop what `make up` started
 	$(BIN)/iterqr-bench down
 
 .PHONY: bench-engine
-bench-engine: $(SYNCED) ## Measure our engine beside three others on the same prompts (QUICK=1: under 5 minutes)
-	$(BIN)/iterqr-bench engine --uv $(UV) $(if $(QUICK),--quick) $(ARGS)
-	$(if $(QUICK),,$(BIN)/iterqr-bench engine-curve)
+bench-engine: $(SYNCED) ## Measure our engine beside three others on the same prompts (QUICK=1: under 5 minutes; ENGINE=tensorrt_llm: on a GPU)
+	$(BIN)/iterqr-bench engine --uv $(UV) $(if $(ENGINE),--backend $(ENGINE)) $(if $(QUICK),--quick) $(ARGS)
+	$(if $(QUICK)$(filter-out onnxruntime,$(ENGINE)),,$(BIN)/iterqr-bench engine-curve)
 
 .PHONY: bench-rpc
 bench-rpc: $(SYNCED) ## Load the server over gRPC at twice its capacity (QUICK=1: a minute)

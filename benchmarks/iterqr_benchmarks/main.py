@@ -15,7 +15,7 @@ from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
 from iterqr_benchmarks.engine_comparison.curve import CurveOptions, run_curve
-from iterqr_benchmarks.engine_comparison.engines import ENGINES, EngineOptions
+from iterqr_benchmarks.engine_comparison.engines import ENGINES, ENGINES_OF, EngineOptions
 from iterqr_benchmarks.engine_comparison.exactness import ExactnessOptions, exactness_table, run_exactness
 from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_PROMPTS
 from iterqr_benchmarks.engine_comparison.record import record_prompts
@@ -64,6 +64,7 @@ examples:
   iterqr-bench policies                   which policy harms least, on what `tune` recorded
   iterqr-bench engine                     our engine beside OpenVINO GenAI, llama.cpp and ONNX Runtime GenAI
   iterqr-bench engine --engines iterqr --queries 8 --rounds 1 --concurrency 1,16
+  iterqr-bench engine --backend tensorrt_llm --model checkpoints/ID/hf --vllm-python vllm/bin/python
   iterqr-bench engine-curve               our engine by concurrency and by prompt length
   iterqr-bench engine-exactness           its texts with drafts beside those without
   iterqr-bench rpc                        the server under twice the load that it can bear
@@ -144,7 +145,7 @@ def _policies(options: argparse.Namespace, console: Console) -> int:
 def _engine(options: argparse.Namespace, console: Console) -> int:
     comparison = ComparisonOptions(
         folder=options.folder / "bench" / "engine",
-        engines=options.engines,
+        engines=options.engines or ENGINES_OF[options.backend],
         engine=_engine_options(options),
         queries=_QUICK_QUERIES if options.quick else options.queries,
         rounds=1 if options.quick else options.rounds,
@@ -242,6 +243,7 @@ def _engine_options(options: argparse.Namespace) -> EngineOptions:
         server_config=options.config.resolve() if options.config else None,
         uv=getattr(options, "uv", None),
         may_compile=not getattr(options, "quick", False),
+        vllm_python=getattr(options, "vllm_python", None),
     )
 
 
@@ -370,7 +372,15 @@ def _parser() -> argparse.ArgumentParser:
     policies.add_argument("--seed", type=_count, default=SEED, metavar="N", help="of the intervals")
     engine = add("engine", _engine, "measure our engine beside other engines, in turns on the same prompts")
     _add_engine_flags(engine)
-    engine.add_argument("--engines", type=_engines, default=ENGINES, metavar="LIST", help=f"of {', '.join(ENGINES)}")
+    engine.add_argument(
+        "--backend", choices=tuple(ENGINES_OF), default="onnxruntime", help="of our engine (default onnxruntime)"
+    )
+    engine.add_argument(
+        "--engines", type=_engines, metavar="LIST", help=f"of {', '.join(ENGINES)} (default: those of the backend)"
+    )
+    engine.add_argument(
+        "--vllm-python", type=_file, metavar="FILE", help="Python that has vLLM (default: this one, if it has it)"
+    )
     engine.add_argument("--queries", type=_positive, default=32, metavar="N", help="at each concurrency (default 32)")
     engine.add_argument("--rounds", type=_positive, default=3, metavar="N", help="over the same queries (default 3)")
     engine.add_argument(

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+BACKENDS = ("onnxruntime", "tensorrt_llm")
 MAX_REWRITES_LIMIT = 8
 MAX_HINTS_LIMIT = 5
 
@@ -73,7 +74,7 @@ class EngineConfig(_Section):
     provider: Literal["cpu", "cuda"] = "cpu"
     """What onnxruntime computes on; cuda needs onnxruntime-gpu in place of onnxruntime."""
     device_id: int = Field(default=0, ge=0, le=1024)
-    """Which of several GPUs."""
+    """Which of several GPUs, for onnxruntime."""
     gpu_memory_mb: int = Field(default=0, ge=0, le=10_000_000)
     """Most GPU memory that onnxruntime takes for the model, the key/value arena apart; 0 means what there is."""
     threads: int = Field(default=0, ge=0, le=1024)
@@ -95,9 +96,39 @@ class EngineConfig(_Section):
 
     @model_validator(mode="after")
     def _room_for_all_running(self) -> EngineConfig:
-        if self.max_step_rows < self.max_running:
+        if self.backend == "onnxruntime" and self.max_step_rows < self.max_running:
             raise ValueError(f"max_step_rows: must be at least max_running ({self.max_running})")
         return self
+
+
+class TensorRtLlmConfig(_Section):
+    """What TensorRT-LLM is told beyond engine.max_running (its batch size) and engine.max_waiting."""
+
+    max_seq_len: int = Field(default=2048, ge=256, le=131_072)
+    """Tokens of one prompt and its output together."""
+    max_num_tokens: int = Field(default=4096, ge=64, le=1_048_576)
+    """Tokens computed in one step; longer prompts are computed in pieces."""
+    tokens_per_block: Literal[32, 64, 128] = 32
+    """Tokens of a block of the key/value cache; prompts share whole blocks."""
+    pad_prefix: bool = True
+    """Whether the instruction is filled up to whole blocks, with end-of-text tokens before it, so all of it is kept;
+    texts differ from those without."""
+    kv_cache_dtype: Literal["auto", "fp8"] = "auto"
+    """Numbers of the key/value cache; auto is what the checkpoint says."""
+    kv_memory_fraction: float = Field(default=0.85, ge=0.05, le=0.95)
+    """Share of the GPU memory that the weights leave free which the key/value cache takes."""
+    guided_decoding_backend: Literal["llguidance", "xgrammar"] = "llguidance"
+    """What holds outputs to the rewrite format."""
+    max_draft_len: int = Field(default=3, ge=0, le=16)
+    """Guesses at a request's next tokens, from n-grams of its own text, that one step verifies; 0 means none."""
+    draft_ngram_size: int = Field(default=3, ge=1, le=16)
+    """Longest sequence of tokens that is looked up for a guess."""
+    cuda_graphs: bool = True
+    """Whether steps of decoding are recorded once and replayed."""
+    tensor_parallel_size: int = Field(default=1, ge=1, le=8)
+    """GPUs that share one model."""
+    stall_timeout_s: float = Field(default=60.0, ge=1, le=3600)
+    """A running request that gets nothing for so long means that the library hangs: the process ends."""
 
 
 class HintsConfig(_Section):
@@ -182,6 +213,39 @@ class TelemetryConfig(_Section):
     """Whether query text and rewrites are logged."""
 
 
+class CheckpointsConfig(_Section):
+    """Checkpoints from a registry: loaded beside the champion, probed, tried as canary, taken back on alarms."""
+
+    registry: str = Field(default="", max_length=2048)
+    """Folder or fsspec URL of the registry; empty serves the configured model alone."""
+    poll_s: float = Field(default=1.0, ge=0.05, le=3600)
+    """How often the registry's state is read."""
+    cache: str = ""
+    """Folder that checkpoints are fetched to; empty means checkpoints/ in ITERQR_CACHE."""
+    max_loaded: int = Field(default=3, ge=2, le=16)
+    """Models in memory at once, those that are being drained included."""
+    memory_reserve_mb: int = Field(default=512, ge=0, le=10_000_000)
+    """Memory that must be left beside a model that is loaded."""
+    drain_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long a model that takes no more calls may go on with those it has; the rest is done by the champion."""
+    probes: str = ""
+    """TOML file with the probe set; empty means the one for food delivery."""
+    probe_min_valid: float = Field(default=0.75, ge=0, le=1)
+    """Least share of the probes' answers that must be of the rewrite format."""
+    probe_max_ms: float = Field(default=15_000, gt=0, le=600_000)
+    """Longest that any probe may take."""
+    alarm_window_s: float = Field(default=300.0, ge=1, le=86_400)
+    """Calls of the last so many seconds are compared, at most 1,000 of each model."""
+    alarm_min_calls: int = Field(default=50, ge=5, le=1_000)
+    """Calls of each model before they are compared."""
+    alarm_extra_errors: float = Field(default=0.05, ge=0, le=1)
+    """A canary is rolled back if its share of failed calls is higher than the champion's by more than this."""
+    alarm_latency_ratio: float = Field(default=2.0, ge=1, le=100)
+    """A canary is rolled back if the 90th percentile of its times is more than this many times the champion's."""
+    alarm_drift: float = Field(default=0.3, gt=0, le=1)
+    """A canary is rolled back if a feature of its outputs, from 0 to 1, is so much lower than the champion's."""
+
+
 class Settings(BaseSettings):
     """The whole configuration."""
 
@@ -190,9 +254,11 @@ class Settings(BaseSettings):
     grpc: GrpcConfig = GrpcConfig()
     model: ModelConfig = ModelConfig()
     engine: EngineConfig = EngineConfig()
+    tensorrt_llm: TensorRtLlmConfig = TensorRtLlmConfig()
     hints: HintsConfig = HintsConfig()
     rewrite: RewriteConfig = RewriteConfig()
     cache: CacheConfig = CacheConfig()
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
     @classmethod

@@ -17,18 +17,28 @@ from typing import TypeVar
 import structlog
 from iterqr_proto.rewrite_format import load_template
 
-from iterqr_server.api.application import Application
+from iterqr_server.api.application import Application, read_template
 from iterqr_server.api.grpc_server import ListenError
-from iterqr_server.config import ConfigError, ConfigFlags, EngineConfig, Settings
+from iterqr_server.backends import tensorrt_llm
+from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
+from iterqr_server.backends.tensorrt_llm_arguments import check_settings
+from iterqr_server.checkpoints.loading import CheckpointEngines
+from iterqr_server.checkpoints_command import CHECKPOINT_EXAMPLES, add_checkpoint_commands, run_checkpoint_command
+from iterqr_server.config import BACKENDS, ConfigError, ConfigFlags, Settings
 from iterqr_server.engine.admission import AdmissionPolicy
 from iterqr_server.engine.errors import EngineError
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
+from iterqr_server.engine_check.command import check_engine
+from iterqr_server.engine_check.report import CheckLine
 from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
+from iterqr_server.models.built_model import read_built_model
 from iterqr_server.models.errors import ModelError
+from iterqr_server.models.hf_checkpoint import prepare_hf_checkpoint
+from iterqr_server.models.progress import quiet_unless
 from iterqr_server.telemetry.logs import configure_logs
 
 T = TypeVar("T")
@@ -45,7 +55,9 @@ examples:
   iterqr-server serve --hints.url "" --model.name ./Qwen2.5-0.5B-Instruct
   iterqr-server model build
   iterqr-server engine run < requests.jsonl
+  iterqr-server engine-check
   iterqr-server config show --config server.toml > effective.toml
+  iterqr-server checkpoints list --target 127.0.0.1:50051
 """
 _SERVE_EXAMPLES = """\
 examples:
@@ -76,6 +88,16 @@ output, one JSON object a line, until the input ends:
   {"op": "run", "concurrency": 4, "max_rewrites": 3, "max_new_tokens": 96, "prompts": [{"id": "1", "query": "chiken",
    "hints": ["Chicken Wings"], "prefix": [["<|im_start|>...", false]], "suffix": [[" chiken", true], ...]}, ...]}
 """
+_CHECK_EXAMPLES = """\
+examples:
+  iterqr-server engine-check
+  iterqr-server engine-check --engine tensorrt_llm --config server.toml
+  iterqr-server engine-check --engine onnxruntime --json > engine-check.json
+
+Starts the engine alone, asks it for rewrites and scores, and prints what was found: prefix-cache hits, whether outputs
+keep to the format, draft acceptance, time to first token, tokens/s. With tensorrt_llm, every name and default that is
+used is compared with the installed package first. Exit codes: 0 nothing is off, 1 something is, 2 wrong configuration.
+"""
 _SHOW_EXAMPLES = """\
 examples:
   iterqr-server config show
@@ -99,17 +121,20 @@ def main() -> None:
         sys.exit(128 + signal.SIGINT)
 
 
-def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
+def open_engine(settings: Settings, model_folder: Path) -> GenerationEngine:
     """Returns the configured backend's engine, not started yet.
 
     Raises:
         ConfigError: the backend is not available.
         ModelError: the folder is not a model that the backend runs.
     """
-    check_backend(config)
+    check_backend(settings)
+    config = settings.engine
+    if config.backend == "tensorrt_llm":
+        return tensorrt_llm.create_engine(model_folder, settings)
     from iterqr_server.backends import onnxruntime  # noqa: PLC0415 - only the chosen backend's library is loaded
 
-    settings = EngineSettings(
+    limits = EngineSettings(
         max_running=config.max_running,
         max_waiting=config.max_waiting,
         arena_positions=config.arena_positions,
@@ -119,22 +144,25 @@ def open_engine(config: EngineConfig, model_folder: Path) -> GenerationEngine:
         admission=AdmissionPolicy(config.admission_safety, config.always_admitted),
     )
     device = onnxruntime.Device(config.provider, config.device_id, config.gpu_memory_mb)
-    return onnxruntime.create_engine(model_folder, settings, device)
+    return onnxruntime.create_engine(model_folder, limits, device)
 
 
-def check_backend(config: EngineConfig) -> None:
-    """Raises ConfigError if the backend is one that this version cannot run."""
-    if config.backend == "tensorrt_llm":
-        raise ConfigError(
-            "engine.backend: tensorrt_llm is not available in this version; use onnxruntime, which needs no GPU"
-        )
+def check_backend(settings: Settings) -> None:
+    """Raises ConfigError if the backend is one that this host cannot run, or not as configured."""
+    if settings.engine.backend == "tensorrt_llm":
+        tensorrt_llm.check_available()
+        check_settings(settings)
+        return
     from iterqr_server.backends import onnxruntime  # noqa: PLC0415 - only the chosen backend's library is loaded
 
-    onnxruntime.check_provider(config.provider)
+    onnxruntime.check_provider(settings.engine.provider)
 
 
 def _prepare(settings: Settings, *, show_progress: bool) -> Path:
-    """Returns the folder of the configured model, built for the configured device."""
+    """Returns the folder of the configured model, built for the configured backend and device where it needs that."""
+    if settings.engine.backend == "tensorrt_llm":
+        with quiet_unless(show_progress) as listener:
+            return prepare_hf_checkpoint(settings.model.name, listener)
     return prepare_model(
         settings.model.name,
         output_vocabulary=settings.model.output_vocabulary,
@@ -148,6 +176,23 @@ def hint_source(settings: Settings) -> HintSource:
     return OpenSearchHints(settings.hints) if settings.hints.url else NoHints()
 
 
+def checkpoint_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines | None:
+    """Returns what opens checkpoints of the configured registry, if there is one.
+
+    Raises:
+        ConfigError: the backend does not swap checkpoints.
+    """
+    if not settings.checkpoints.registry:
+        return None
+    if settings.engine.backend != "onnxruntime":
+        raise ConfigError(f"checkpoints.registry: engine.backend must be onnxruntime, got {settings.engine.backend!r}")
+    return OnnxCheckpointEngines(
+        lambda folder: open_engine(settings, folder),
+        lambda: read_built_model(base_folder()).source_sha256,
+        settings.engine.arena_positions,
+    )
+
+
 async def serve(settings: Settings) -> int:
     """Serves until SIGTERM or SIGINT, or until the engine fails. Returns the process's exit code.
 
@@ -157,15 +202,19 @@ async def serve(settings: Settings) -> int:
         EngineError: the model does not load.
     """
 
+    folders: list[Path] = []
+
     async def open_configured_engine() -> GenerationEngine:
         _log.info("preparing_model", name=settings.model.name)
         folder = await _in_daemon_thread(
             lambda: _prepare(settings, show_progress=sys.stderr.isatty())  # the log stays JSON
         )
+        folders.append(folder)
         _log.info("loading_model", folder=str(folder))
-        return await _in_daemon_thread(lambda: open_engine(settings.engine, folder))  # reads a large tokenizer
+        return await _in_daemon_thread(lambda: open_engine(settings, folder))  # reads a large tokenizer
 
-    application = Application(settings, open_configured_engine, hint_source(settings))
+    engines = checkpoint_engines(settings, lambda: folders[-1])
+    application = Application(settings, open_configured_engine, hint_source(settings), checkpoint_engines=engines)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -212,17 +261,35 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     run_flags = ConfigFlags(run_parser)
     run_parser.set_defaults(command="engine run")
 
+    check_parser = _add(
+        commands,
+        "engine-check",
+        "check that the engine does what the server needs",
+        _CHECK_EXAMPLES,
+        conflict_handler="resolve",  # the section's own flag --engine, which would take JSON, is of no use
+    )
+    check_flags = ConfigFlags(check_parser)
+    check_parser.add_argument(
+        "--engine", dest="checked_engine", choices=BACKENDS, help="in place of the configured engine.backend"
+    )
+    check_parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object")
+    check_parser.set_defaults(command="engine-check")
+
     config = _add(commands, "config", "look at the configuration", _SHOW_EXAMPLES)
     config_commands = config.add_subparsers(title="commands", required=True, metavar="COMMAND")
     show_parser = _add(config_commands, "show", "print the configuration that serve would use", _SHOW_EXAMPLES)
     show_flags = ConfigFlags(show_parser)
     show_parser.set_defaults(command="config show")
 
+    add_checkpoint_commands(_add(commands, "checkpoints", "look at checkpoints and move traffic", CHECKPOINT_EXAMPLES))
+
     return parser, {
         "serve": lambda arguments: _run_serve(serve_flags.settings(arguments)),
         "model build": _run_model_build,
         "engine run": lambda arguments: _run_engine(run_flags.settings(arguments)),
+        "engine-check": lambda arguments: _run_engine_check(check_flags.settings(arguments), arguments),
         "config show": lambda arguments: _run_config_show(show_flags.settings(arguments)),
+        "checkpoints": run_checkpoint_command,
     }
 
 
@@ -237,6 +304,8 @@ def _add(
     name: str,
     description: str,
     examples: str,
+    *,
+    conflict_handler: str = "error",
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
         name,
@@ -244,11 +313,12 @@ def _add(
         description=f"{description[0].upper()}{description[1:]}.",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        conflict_handler=conflict_handler,
     )
 
 
 def _run_serve(settings: Settings) -> int:
-    check_backend(settings.engine)
+    check_backend(settings)
     configure_logs(settings.telemetry.log_level)
     return asyncio.run(serve(settings))
 
@@ -259,16 +329,38 @@ def _run_model_build(arguments: argparse.Namespace) -> int:
 
 
 def _run_engine(settings: Settings) -> int:
-    check_backend(settings.engine)
+    check_backend(settings)
     template = load_template(Path(settings.rewrite.template) if settings.rewrite.template else None)
     with only_events_on_stdout() as sink:
-        engine = open_engine(settings.engine, _prepare(settings, show_progress=True))
+        engine = open_engine(settings, _prepare(settings, show_progress=True))
         about = {
             "versions": {"python": platform.python_version(), "iterqr-server": version("iterqr-server")},
             "settings": settings.engine.model_dump(mode="json"),
         }
         asyncio.run(run_engine(engine, template, about, sys.stdin, sink))
     return 0
+
+
+def _run_engine_check(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.checked_engine:
+        engine_config = settings.engine.model_copy(update={"backend": arguments.checked_engine})
+        settings = settings.model_copy(update={"engine": engine_config})
+    check_backend(settings)
+    template = read_template(settings)
+    with only_events_on_stdout() as sink:
+        names = tensorrt_llm.compare_installed(settings) if settings.engine.backend == "tensorrt_llm" else ()
+        engine = open_engine(settings, _prepare(settings, show_progress=True))
+        report = asyncio.run(
+            check_engine(
+                engine,
+                template,
+                name=settings.engine.backend,
+                max_new_tokens=settings.rewrite.max_new_tokens,
+                before=[CheckLine(finding.name, "compared", finding.fault) for finding in names],
+            )
+        )
+        print(report.to_json() if arguments.as_json else report.to_text(), file=sink)
+    return EXIT_FAILED if report.faults else 0
 
 
 def _run_config_show(settings: Settings) -> int:

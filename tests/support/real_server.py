@@ -45,6 +45,12 @@ class RealServer:
                 assert time.monotonic() < deadline, f"the server does not serve\n{self.log.read_text()}"
                 time.sleep(0.1)
 
+    def memory_mb(self) -> int:
+        """What the process holds in memory."""
+        assert self._process is not None, "not running"
+        status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
+        return int(status.partition("VmRSS:")[2].split()[0]) >> 10
+
     def kill(self) -> None:
         """Ends it at once. Does nothing if it is not running."""
         if self._process is not None:

@@ -35,6 +35,7 @@ from typing import Any, TypeVar
 
 import structlog
 from iterqr_server.api.application import Application
+from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.config import Settings, settings_from
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.hints.interface import HintSource, NoHints
@@ -120,6 +121,7 @@ def running_server(
     hints: HintSource | None = None,
     traces: TracerProvider | None = None,
     wait_until_serving: bool = True,
+    checkpoint_engines: CheckpointEngines | None = None,
 ) -> Iterator[RunningServer]:
     """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one."""
     settings = settings_for_tests(overrides)
@@ -134,7 +136,7 @@ def running_server(
             async def open_engine() -> GenerationEngine:
                 return engine or predictable_engine(script)
 
-            return Application(settings, open_engine, source, traces)
+            return Application(settings, open_engine, source, traces, checkpoint_engines)
 
         def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result(_READY_TIMEOUT_S)

@@ -64,6 +64,7 @@ class TinyQwen2:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "tokenizer.json").write_text(byte_tokenizer_json(), "utf-8")
         (folder / "config.json").write_text(json.dumps(_config(self.tied, self.shape) | config), "utf-8")
+        (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}), "utf-8")
         names = sorted(self.weights)
         for shard in range(shards):
             some = {name: self.weights[name].astype(dtype) for name in names[shard::shards]}
@@ -87,6 +88,8 @@ class TinyQwen2:
         writer.add_token_list(_TOKENS)
         writer.add_token_types(_TOKEN_KINDS)
         writer.add_token_merges(_MERGES)
+        writer.add_eos_token_id(_TOKENS.index("<|im_end|>"))
+        writer.add_pad_token_id(_TOKENS.index("<|endoftext|>"))
         for name, values in self.weights.items():
             writer.add_tensor(_gguf_name(name), values)
         writer.write_header_to_file()

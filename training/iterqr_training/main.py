@@ -15,22 +15,40 @@ from iterqr_training.commands import (
     attribute,
     attribution_check,
     collect,
+    dataset,
     evaluate,
     experiment,
+    export,
     gate,
     general_ability,
     health,
     hints,
+    label,
+    quantize,
 )
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import TrainingError
 
 _DESCRIPTION = """\
-Learns from clicks and purchases: collects signals, attributes them to rewrites, and says what rewriting earned."""
+Learns from clicks and purchases: collects signals, attributes them to rewrites, says what rewriting earned, and exports
+checkpoints that servers load."""
 
 _COMMANDS: tuple[Command, ...] = (
-    collect, attribution_check, attribute, health, hints, experiment, evaluate, general_ability, gate, ablation,
-)  # fmt: skip
+    collect,
+    attribution_check,
+    attribute,
+    health,
+    hints,
+    experiment,
+    label,
+    dataset,
+    evaluate,
+    general_ability,
+    gate,
+    ablation,
+    export,
+    quantize,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

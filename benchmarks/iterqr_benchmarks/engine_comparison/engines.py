@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from iterqr_dev_node.cache import cache_folder
 
+from iterqr_benchmarks.engine_comparison.gpu_engines import (
+    TENSORRT_LLM,
+    VLLM,
+    check_tensorrt_llm,
+    vllm_command,
+    vllm_environ,
+)
 from iterqr_benchmarks.engine_comparison.peer_environment import (
     PeerEnvironment,
     PeerUnavailableError,
@@ -21,13 +28,23 @@ from iterqr_benchmarks.engine_comparison.peer_environment import (
 from iterqr_benchmarks.engine_comparison.worker_process import EngineProcess
 from iterqr_benchmarks.stack.server_process import server_command
 
-OURS: Mapping[str, tuple[str, ...]] = {"iterqr": (), "iterqr-latin": ("--model.output_vocabulary", "latin")}
+OURS: Mapping[str, tuple[str, ...]] = {
+    "iterqr": (),
+    "iterqr-latin": ("--model.output_vocabulary", "latin"),
+    TENSORRT_LLM: ("--engine.backend", "tensorrt_llm"),
+}
 """Our engine by name: as it is by default, and with the settings given."""
-PEERS = ("openvino-genai", "llama.cpp", "onnxruntime-genai")
-ENGINES = (*OURS, *PEERS)
+ENGINES_OF: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("iterqr", "iterqr-latin", "openvino-genai", "llama.cpp", "onnxruntime-genai"),
+    "tensorrt_llm": (TENSORRT_LLM, VLLM),
+}
+"""Who is compared by default, by what our engine runs on."""
+ENGINES = tuple(name for names in ENGINES_OF.values() for name in names)
 REMARKS: Mapping[str, str] = {
     "iterqr": "as `iterqr-server serve` runs it: format held by grammar, drafts, shared prompt blocks",
     "iterqr-latin": "the same, writing only tokens of Latin script (model.output_vocabulary = latin)",
+    TENSORRT_LLM: "the same on TensorRT-LLM: format held by grammar, n-gram drafts, shared prompt blocks",
+    VLLM: "its asynchronous engine with prefix caching; the same folder of weights",
     "openvino-genai": "continuous batching pipeline with prefix caching; Q4_0 made from the same GGUF file",
     "llama.cpp": "the GGUF file itself; one decode call a step over 16 slots that share prompt beginnings",
     "onnxruntime-genai": "int4 blocks of 32; one generator rewound to the shared beginning, requests one after another",
@@ -40,6 +57,11 @@ _PACKAGES = {
 _COMPILED = "llama.cpp"
 
 
+def needs_built_model(names: Collection[str]) -> bool:
+    """Whether any of the engines runs on the model that `iterqr-server model build` makes."""
+    return not set(names) <= set(ENGINES_OF["tensorrt_llm"])
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """What all engines run with: `threads` each. Ours takes a configuration file and flags of `iterqr-server`."""
@@ -49,6 +71,7 @@ class EngineOptions:
     server_config: Path | None
     uv: Path | None
     may_compile: bool = True
+    vllm_python: Path | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -58,13 +81,18 @@ def prepare_engine(name: str, options: EngineOptions, built_model: Path, logs: P
     Args:
         name: One of `ENGINES`.
         options: What to run with.
-        built_model: Folder that `iterqr-server model build` printed.
+        built_model: Folder that `iterqr-server model build` printed; not looked at by the engines of a GPU.
         logs: Folder for logs.
 
     Raises:
         PeerUnavailableError: A peer cannot be had here.
+        BenchmarkError: This host does not run our engine on TensorRT-LLM.
     """
     log = logs / f"{name}.log"
+    if name == VLLM:
+        return EngineProcess(name, vllm_command(options.vllm_python, options.model), vllm_environ(), log)
+    if name == TENSORRT_LLM:
+        check_tensorrt_llm(server_command())
     if name in OURS:
         command = [str(server_command()), "engine", "run", "--model.name", options.model, *OURS[name], *options.flags]
         command += ["--engine.threads", str(options.threads)]

@@ -14,7 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from iterqr_benchmarks.demo.run import WARM_UP_QUERY
-from iterqr_benchmarks.engine_comparison.engines import OURS, REMARKS, EngineOptions, prepare_engine
+from iterqr_benchmarks.engine_comparison.engines import (
+    OURS,
+    REMARKS,
+    EngineOptions,
+    needs_built_model,
+    prepare_engine,
+)
 from iterqr_benchmarks.engine_comparison.measuring import Turns
 from iterqr_benchmarks.engine_comparison.peer_environment import PeerUnavailableError
 from iterqr_benchmarks.engine_comparison.prompt_set import RecordedPrompt, load_prompts
@@ -127,9 +133,11 @@ def open_engines(
     """
     engines = []
     with StepDisplay(console) as steps:
-        with step(steps, "model") as work:
-            built = Path(ModelBuild(StackFolder(folder), options.model).run(work.detail))
-            work.result = built.name
+        built = Path()
+        if needs_built_model(names):
+            with step(steps, "model") as work:
+                built = Path(ModelBuild(StackFolder(folder), options.model).run(work.detail))
+                work.result = built.name
         for name in names:
             with step(steps, name) as work:
                 try:

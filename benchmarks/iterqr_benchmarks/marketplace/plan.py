@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,8 @@ _WEEKDAYS = (9, 9, 10, 11, 14, 15, 13)  # Monday first
 _ANOTHER_NEED = 0.35  # after each one, in the same session
 _MOST_NEEDS = 6
 _BOT_NEEDS = (5, 15)
+_STEP_AT_MOST = timedelta(minutes=30)  # from one need to the next: order and pause take 22 minutes at most
+_ROOM_TRIES = 50
 _TASTE_TRIES = 6
 
 
@@ -40,23 +43,42 @@ class Session:
 def plan_sessions(settings: TrafficSettings, users: Sequence[User]) -> tuple[Session, ...]:
     """Returns the sessions in the order of their starts; their steps add up to the settings' searches.
 
-    Active users have more sessions, days and hours their usual share.
+    Active users have more sessions, days and hours their usual share. A user is in one session at a time, as far as
+    the run has room for so many: who orders in one what was clicked in another has no last touch that is true.
     """
     draws = Draws(settings.seed)
     activity = list(accumulate(user.activity for user in users))
     days = list(accumulate(_WEEKDAYS[(settings.start + timedelta(days=d)).weekday()] for d in range(settings.days)))
     hours = list(accumulate(_HOURS))
+    visits: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+
+    def draw(number: int, attempt: int) -> tuple[User, datetime]:
+        def uniform(what: str) -> float:
+            return draws.uniform("session", number, what, *([attempt] if attempt else []))
+
+        user = users[bisect(activity, uniform("user") * activity[-1])]
+        day = bisect(days, uniform("day") * days[-1])
+        hour = bisect(hours, uniform("hour") * hours[-1])
+        start = settings.start + timedelta(days=day, hours=hour + uniform("minute"))
+        return user, start.replace(microsecond=0)
+
+    def find_room(number: int) -> tuple[User, datetime]:
+        length = _steps(draws, number, "") * _STEP_AT_MOST  # also for a bot, so that bots move no one else
+        for attempt in range(_ROOM_TRIES):
+            user, start = draw(number, attempt)
+            others = visits[user.number]
+            if all(start + length <= other or end <= start for other, end in others):
+                break
+        others.append((start, start + length))
+        return user, start
+
     sessions: list[Session] = []
     left = settings.searches
     while left:
         number = len(sessions)
-        user = users[bisect(activity, draws.uniform("session", number, "user") * activity[-1])]
-        day = bisect(days, draws.uniform("session", number, "day") * days[-1])
-        hour = bisect(hours, draws.uniform("session", number, "hour") * hours[-1])
-        start = settings.start + timedelta(days=day, hours=hour + draws.uniform("session", number, "minute"))
         bot = _bot(draws, number, settings.adversity.bots)
         steps = min(left, _steps(draws, number, bot))
-        sessions.append(Session(number, user, start.replace(microsecond=0), steps, bot))
+        sessions.append(Session(number, *find_room(number), steps, bot))
         left -= steps
     return tuple(sorted(sessions, key=lambda session: (session.start, session.number)))
 

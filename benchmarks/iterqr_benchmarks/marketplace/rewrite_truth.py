@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+from iterqr_training.dataset.rows import LabelSource, Task
 from iterqr_training.experiments.rewrite_exposure import REWRITE_TRUTH
+from iterqr_training.labels.records import Kind, Label
 
 from iterqr_benchmarks.marketplace.ledger import Ledger
 
+RELEVANT_SHARE = 0.3
+"""Of a relevant rewrite's shown hits satisfy the need at least so many."""
 _SHOWN = ("query_id", "position", "satisfies")
 
 
@@ -44,6 +48,54 @@ def rewrite_truth(ledger: Ledger, impressions: pa.Table, rewrites: pa.Table, hit
         {"normalized_query": query, "rewrite_text": text, "good": is_good} for (query, text), is_good in good.items()
     ]
     return pa.Table.from_pylist(told, schema=REWRITE_TRUTH.schema)
+
+
+def rewrite_relevance(
+    ledger: Ledger, impressions: pa.Table, rewrites: pa.Table, hit_channels: pa.Table
+) -> tuple[Label, ...]:
+    """Returns labels of truth for all rewrites that a page was fused with: what labels are compared with.
+
+    `rewrite_truth` asks what a rewrite added, which the few rewrites with new results tell. This asks what it finds: a
+    rewrite of a query is relevant if enough of its hits, whoever else retrieved them, satisfied the needs of the users
+    who were shown them. A rewrite of which no hit was shown is not. Pure.
+
+    Args:
+        ledger: Of the run.
+        impressions: `IMPRESSIONS` of the run.
+        rewrites: `REWRITES`.
+        hit_channels: `HIT_CHANNELS`.
+    """
+    columns = ("impression_id", "query_id", "normalized_query", "outcome")
+    pages = {row["impression_id"]: row for row in _rows(impressions, *columns) if row["outcome"] == "fused"}
+    satisfying = {
+        (row["query_id"], row["position"]) for row in _rows(ledger.read("shown"), *_SHOWN) if row["satisfies"]
+    }
+    places: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for row in _rows(hit_channels, "impression_id", "shown", "position", "channel", "rewrite_id"):
+        if row["shown"] and row["channel"] == "rewrite" and row["impression_id"] in pages:
+            places[row["impression_id"], row["rewrite_id"]].add(row["position"])
+    hits: Counter[tuple[str, str]] = Counter()
+    good: Counter[tuple[str, str]] = Counter()
+    for row in _rows(rewrites, "impression_id", "rewrite_id", "text"):
+        page = pages.get(row["impression_id"])
+        if page is None:
+            continue
+        key, found = (page["normalized_query"], row["text"]), places[row["impression_id"], row["rewrite_id"]]
+        hits[key] += len(found)
+        good[key] += sum((page["query_id"], position) in satisfying for position in found)
+    return tuple(
+        Label(
+            Task.RELEVANCE,
+            query,
+            "",
+            text,
+            Kind.REWRITE,
+            positive=count > 0 and good[query, text] >= RELEVANT_SHARE * count,
+            weight=1.0,
+            source=LabelSource.TRUTH,
+        )
+        for (query, text), count in sorted(hits.items())
+    )
 
 
 def _new_hits(hit_channels: pa.Table, pages: Mapping[str, Any]) -> Mapping[tuple[str, int], set[str]]:

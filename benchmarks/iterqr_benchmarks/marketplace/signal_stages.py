@@ -25,6 +25,7 @@ from iterqr_training.experiments.inputs import ExperimentFolders, read_experimen
 from iterqr_training.experiments.report_files import write_report
 from iterqr_training.experiments.report_model import Conclusion
 from iterqr_training.experiments.rewrite_exposure import REWRITE_TRUTH
+from iterqr_training.labels.label_files import label_line
 from iterqr_training.signals.attribute_signals import SignalRules, attribute_signals
 from iterqr_training.signals.attribution.settings import AttributionSettings
 from iterqr_training.signals.attribution.summary import EventCount
@@ -61,7 +62,7 @@ from iterqr_benchmarks.marketplace.channel_windows import IndexState, ask_window
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import EXPERIMENT, application_of
 from iterqr_benchmarks.marketplace.node import settle
-from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_truth
+from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_relevance, rewrite_truth
 from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import Arm, TrafficSettings
 from iterqr_benchmarks.marketplace.truth import (
@@ -341,12 +342,13 @@ def _write_truth(folders: SimFolders, arm: Arm) -> Path:
     """Writes what is known of rewrites where the experiment looks for it; returns the folder."""
     raw = raw_files_of(folders.signals)
     pages = _table(raw.of(IMPRESSIONS), IMPRESSIONS, pc.field("application") == application_of(arm))
-    known = rewrite_truth(
-        folders.ledger(arm), pages, *(_table(raw.of(spec), spec) for spec in (REWRITES, HIT_CHANNELS))
-    )
+    rewrites, channels = (_table(raw.of(spec), spec) for spec in (REWRITES, HIT_CHANNELS))
+    known = rewrite_truth(folders.ledger(arm), pages, rewrites, channels)
+    relevance = rewrite_relevance(folders.ledger(arm), pages, rewrites, channels)
     folder = folders.path / "judgments"
     folder.mkdir(exist_ok=True)
     pq.write_table(known, folder / f"{REWRITE_TRUTH.name}.parquet")
+    (folder / "rewrite_relevance.jsonl").write_text("".join(f"{label_line(each)}\n" for each in relevance), "utf-8")
     return folder
 
 

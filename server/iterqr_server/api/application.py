@@ -21,11 +21,18 @@ from iterqr_server.api.checkpoint_servicer import CheckpointServicer
 from iterqr_server.api.grpc_server import GrpcServer, ListenError
 from iterqr_server.api.interceptor import CallInterceptor
 from iterqr_server.api.query_rewrite_servicer import QueryRewriteServicer
+from iterqr_server.checkpoints.base_model import BaseModel
+from iterqr_server.checkpoints.loading import CheckpointEngines
+from iterqr_server.checkpoints.manager import CheckpointManager
+from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.checkpoints.wiring import open_manager
 from iterqr_server.config import ConfigError, Settings
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.hints.interface import HintSource
+from iterqr_server.rewrite.errors import NotReadyError
 from iterqr_server.rewrite.scoring import RewriteScorer
+from iterqr_server.rewrite.served_model import ServedModel
 from iterqr_server.rewrite.service import RewriteService
 from iterqr_server.telemetry.metrics import Metrics, MetricsEndpoint
 from iterqr_server.telemetry.traces import tracer_provider
@@ -38,7 +45,8 @@ class Application:
     """All methods are called on one event loop.
 
     `open_engine` finds the model and returns its engine, not started yet; it is awaited by `serve`, when the server
-    answers health checks already. `traces` replaces the provider that the settings describe.
+    answers health checks already. `traces` replaces the provider that the settings describe. `checkpoint_engines` opens
+    what comes from the configured registry; it is needed where there is one.
     """
 
     def __init__(
@@ -47,23 +55,26 @@ class Application:
         open_engine: Callable[[], Awaitable[GenerationEngine]],
         hints: HintSource,
         traces: TracerProvider | NoOpTracerProvider | None = None,
+        checkpoint_engines: CheckpointEngines | None = None,
     ) -> None:
         self._settings = settings
-        self._open_engine = open_engine
         self._hints = hints
         self._traces = traces or tracer_provider(settings.telemetry.otlp_endpoint)
         self.metrics = Metrics()
         self._fatal = asyncio.Event()
         self._endpoint: MetricsEndpoint | None = None
         tracer = self._traces.get_tracer(_TRACER_NAME)
+        self._base = BaseModel(open_engine, read_template(settings), read_policy_json(settings))
+        self._checkpoint_engines = checkpoint_engines
+        self._manager: CheckpointManager | None = None
+        self._router = TrafficRouter(self.metrics, self._on_broken, settings.checkpoints.alarm_window_s)
         self._service = RewriteService(
             config=settings.rewrite,
             cache_config=settings.cache,
-            template=read_template(settings),
+            models=self._router,
             hints=hints,
             metrics=self.metrics,
             tracer=tracer,
-            on_fatal=self._on_fatal,
         )
         self._server = GrpcServer(
             config=settings.grpc,
@@ -71,21 +82,19 @@ class Application:
             query_rewrite=QueryRewriteServicer(
                 service=self._service,
                 scorer=RewriteScorer(
-                    ready_engine=self._service.ready_engine,
+                    models=self._router,
                     reply_margin_ms=settings.rewrite.reply_margin_ms,
                     prompts_at_once=settings.engine.max_running,
                     metrics=self.metrics,
                     tracer=tracer,
-                    on_fatal=self._on_fatal,
                 ),
                 config=settings.rewrite,
                 max_bulk_in_flight=settings.rewrite.max_bulk_in_flight or 2 * settings.engine.max_running,
                 metrics=self.metrics,
                 tracer=tracer,
                 log_queries=settings.telemetry.log_queries,
-                policy_json=read_policy_json(settings),
             ),
-            checkpoint=CheckpointServicer(),
+            checkpoint=CheckpointServicer(self._ready_manager),
         )
         self._background: set[asyncio.Task[None]] = set()
 
@@ -109,7 +118,7 @@ class Application:
             except OSError as error:
                 reason = error.strerror or error
                 raise ListenError(f"telemetry.prometheus_port: cannot listen on {address}: {reason}") from error
-        self.metrics.add_gauges(asyncio.get_running_loop(), self._service.gauges)
+        self.metrics.add_gauges(asyncio.get_running_loop(), self._gauges)
         _log.info("listening", host=self._settings.grpc.host, port=self.port, metrics_port=telemetry.prometheus_port)
 
     async def serve(self) -> None:
@@ -119,8 +128,15 @@ class Application:
             EngineError: the model does not load; besides what `open_engine` raises.
         """
         await self._hints.start()
-        await self._service.start(await self._open_engine())
-        await self._server.set_serving(True)
+        base_id = await self._base.find()
+        if self._checkpoint_engines is None:
+            self._router.set(await self._base.open())
+        else:
+            self._manager = open_manager(
+                self._settings, self._base, base_id, self._checkpoint_engines, self._router, self.metrics, self.port
+            )
+            await self._manager.start()
+        await self._server.set_serving(True, checkpoints=self._manager is not None)
         _log.info("serving", port=self.port)
 
     async def failed(self) -> None:
@@ -131,7 +147,14 @@ class Application:
         """Drains and frees everything. Also right after `listen` or `serve` failed."""
         _log.info("stopping")
         await self._server.stop(self._settings.grpc.shutdown_grace_ms / 1000)
+        alone = self._router.routed if self._manager is None else []
+        self._router.set(None)
         await self._service.close()
+        for model in alone:
+            await model.engine.close()
+        if self._manager:
+            await self._manager.close()
+        await self._base.close()
         await self._hints.close()
         if self._endpoint:
             await asyncio.to_thread(self._endpoint.close)
@@ -139,8 +162,17 @@ class Application:
             await asyncio.to_thread(self._traces.shutdown)
         _log.info("stopped")
 
-    def _on_fatal(self, error: EngineFatalError) -> None:
-        if self._fatal.is_set():
+    def _ready_manager(self) -> CheckpointManager | None:
+        if self._checkpoint_engines and not (self._manager and self._router.routed):
+            raise NotReadyError
+        return self._manager
+
+    def _gauges(self) -> dict[str, float]:
+        values = self._service.gauges() | self._router.gauges()
+        return values | self._manager.gauges() if self._manager else values
+
+    def _on_broken(self, model: ServedModel, error: EngineFatalError) -> None:
+        if self._fatal.is_set() or (self._manager and self._manager.broken(model, error)):
             return
         _log.error("engine_failed", reason=str(error))
         self._fatal.set()

@@ -81,6 +81,7 @@ class BulkStream:
             max_rewrites=valid.max_rewrites,
             deadline=None,
             is_bulk=True,
+            sticky_key=request.client_id_hash or request.request_id,
         )
         result = await self._rewriter.rewrite(call)
         total_us = round((loop.time() - arrived) * 1e6)

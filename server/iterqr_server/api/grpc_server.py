@@ -80,12 +80,17 @@ class GrpcServer:
             raise ListenError(f"grpc.{culprit}: cannot listen on {address}") from error
         await self._server.start()
 
-    async def set_serving(self, serving: bool) -> None:
-        """Tells health checks, overall and for the rewrite service. CheckpointService is never serving."""
+    async def set_serving(self, serving: bool, *, checkpoints: bool = False) -> None:
+        """Tells health checks, overall and for each service. `checkpoints`: whether there is a registry."""
+        of_checkpoints = (
+            health_pb2.HealthCheckResponse.SERVING
+            if serving and checkpoints
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set(_OVERALL, status)
         await self._health.set(_REWRITE_SERVICE, status)
-        await self._health.set(_CHECKPOINT_SERVICE, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._health.set(_CHECKPOINT_SERVICE, of_checkpoints)
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, gives those in flight `grace_s` seconds, and stops."""

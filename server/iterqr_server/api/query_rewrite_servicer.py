@@ -36,7 +36,6 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         metrics: Metrics,
         tracer: trace.Tracer,
         log_queries: bool,
-        policy_json: str,
     ) -> None:
         self._service = service
         self._scorer = scorer
@@ -46,7 +45,6 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         self._metrics = metrics
         self._tracer = tracer
         self._log_queries = log_queries
-        self._policy_json = policy_json
 
     async def RewriteQuery(  # noqa: N802 - the contract's name
         self, request: pb.RewriteQueryRequest, context: aio.ServicerContext[Any, Any]
@@ -59,6 +57,7 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         remaining_s = _remaining_s(context)
         if remaining_s is None:
             remaining_s = self._config.default_deadline_ms / 1000
+        request_id = structlog.contextvars.get_contextvars()["request_id"]
         result = await self._service.rewrite(
             RewriteCall(
                 query=valid.query,
@@ -66,12 +65,12 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
                 tenant=valid.tenant,
                 max_rewrites=valid.max_rewrites,
                 deadline=arrived + remaining_s,
+                sticky_key=request.client_id_hash or request_id,
             )
         )
         total_us = round((loop.time() - arrived) * 1e6)
         self._note(result, total_us)
-        request_id = structlog.contextvars.get_contextvars()["request_id"]
-        return rewrite_reply(result, request_id=request_id, total_us=total_us, policy_json=self._policy_json)
+        return rewrite_reply(result, request_id=request_id, total_us=total_us, policy_json=result.policy_json)
 
     async def RewriteQueries(  # type: ignore[override]  # noqa: N802 - writes to the context, which the stub forgets
         self,
@@ -117,6 +116,7 @@ class QueryRewriteServicer(pb_grpc.QueryRewriteServiceServicer):
         structlog.contextvars.bind_contextvars(
             outcome=outcome,
             source=source,
+            checkpoint_id=result.checkpoint_id,
             rewrites=len(result.output.rewrites),
             hints=len(result.hints),
             hints_us=result.hints_us,

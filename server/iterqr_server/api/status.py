@@ -4,10 +4,16 @@
 |---|---|---|
 | InvalidFieldError, PromptTooLongError | INVALID_ARGUMENT | BadRequest with field and limit |
 | NothingInTimeError, NoScoresInTimeError, DeadlineExpiredError | DEADLINE_EXCEEDED | |
+| RequestRefusedError | INVALID_ARGUMENT | |
 | EngineOverloadedError (QueueFullError, DeadlineUnreachableError) | RESOURCE_EXHAUSTED | RetryInfo |
 | NotReadyError, ShuttingDownError, EngineClosedError, EngineFatalError | UNAVAILABLE | |
 | NotAvailableError | UNIMPLEMENTED | |
-| anything else | INTERNAL | says nothing of its cause; the log does |
+| SplitError | INVALID_ARGUMENT | BadRequest with field and limit |
+| CheckpointNotFoundError | NOT_FOUND | |
+| CheckpointDamagedError, StateUnreadableError, InTrafficError, NotLoadedError | FAILED_PRECONDITION | |
+| StateConflictError | ABORTED | |
+| LeaseHeldError, LeaseLostError, RegistryUnreachableError | UNAVAILABLE | |
+| RequestFailedError, anything else | INTERNAL | says nothing of its cause; the log does |
 """
 
 from __future__ import annotations
@@ -23,15 +29,28 @@ from google.rpc import (  # type: ignore[import-untyped]
     status_pb2,
 )
 from grpc_status import rpc_status
+from iterqr_proto.registry import (
+    CheckpointDamagedError,
+    CheckpointNotFoundError,
+    LeaseHeldError,
+    LeaseLostError,
+    RegistryUnreachableError,
+    SplitError,
+    StateConflictError,
+    StateUnreadableError,
+)
 
+from iterqr_server.api.checkpoint_requests import invalid_split
 from iterqr_server.api.not_available import NotAvailableError
 from iterqr_server.api.validation import InvalidFieldError
+from iterqr_server.checkpoints.errors import InTrafficError, NotLoadedError
 from iterqr_server.engine.errors import (
     DeadlineExpiredError,
     EngineClosedError,
     EngineFatalError,
     EngineOverloadedError,
     PromptTooLongError,
+    RequestRefusedError,
 )
 from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError, NotReadyError, ShuttingDownError
 
@@ -44,6 +63,8 @@ def to_status(error: Exception) -> grpc.Status:
         case PromptTooLongError():
             description = f"too long for the model together with its hints: {error}"
             return _status(code_pb2.INVALID_ARGUMENT, f"query: {description}", _bad_request("query", description))
+        case RequestRefusedError():
+            return _status(code_pb2.INVALID_ARGUMENT, str(error))
         case NothingInTimeError() | NoScoresInTimeError() | DeadlineExpiredError():
             return _status(code_pb2.DEADLINE_EXCEEDED, str(error))
         case EngineOverloadedError():
@@ -56,6 +77,16 @@ def to_status(error: Exception) -> grpc.Status:
             return _status(code_pb2.UNAVAILABLE, "the engine failed and the server is stopping")
         case NotAvailableError():
             return _status(code_pb2.UNIMPLEMENTED, str(error))
+        case SplitError():
+            return to_status(invalid_split(error))
+        case CheckpointNotFoundError():
+            return _status(code_pb2.NOT_FOUND, str(error))
+        case NotLoadedError() | InTrafficError() | CheckpointDamagedError() | StateUnreadableError():
+            return _status(code_pb2.FAILED_PRECONDITION, str(error))
+        case StateConflictError():
+            return _status(code_pb2.ABORTED, str(error))
+        case LeaseHeldError() | LeaseLostError() | RegistryUnreachableError():
+            return _status(code_pb2.UNAVAILABLE, str(error))
         case _:
             return _status(code_pb2.INTERNAL, "internal error; see the server's log for this request id")
 

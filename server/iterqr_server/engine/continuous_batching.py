@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from iterqr_proto.rewrite_format import Prompt, Segment
@@ -115,7 +115,7 @@ class ContinuousBatchingEngine:
         self._settings = settings
         self._guides = guides
         self._curve = curve
-        self._read_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(self._encode_prefix)
+        self._read_prefix = lru_cache(maxsize=_PREFIX_ENCODINGS)(partial(_encode_prefix, tokenizer))
         self._batch = Batch(settings)
         self._admission = AdmissionControl(settings)
         self._drafter = Drafter()
@@ -422,12 +422,6 @@ class ContinuousBatchingEngine:
         elif not live.result.done():
             live.result.set_exception(error)
 
-    def _encode_prefix(self, segments: tuple[Segment, ...]) -> _Prefix:
-        token_ids = self._tokenizer.encode(segments)
-        index = NgramIndex()
-        index.add(token_ids)
-        return _Prefix(token_ids, index)
-
     def _prompt_ids(self, prompt: Prompt) -> tuple[int, ...]:
         token_ids = self._read_prefix(prompt.prefix).token_ids + self._tokenizer.encode(prompt.suffix)
         if not token_ids:
@@ -499,3 +493,11 @@ class ContinuousBatchingEngine:
 
     async def _on_step_thread(self, function: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+
+def _encode_prefix(tokenizer: PromptTokenizer, segments: tuple[Segment, ...]) -> _Prefix:
+    """A function apart from the engine, so that its cache does not keep a closed engine in memory."""
+    token_ids = tokenizer.encode(segments)
+    index = NgramIndex()
+    index.add(token_ids)
+    return _Prefix(token_ids, index)

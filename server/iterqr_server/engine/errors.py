@@ -6,6 +6,8 @@ EngineError
 │   ├── QueueFullError            no more requests may wait
 │   └── DeadlineUnreachableError  nothing usable is expected before the deadline
 ├── DeadlineExpiredError          the deadline passed while the request waited
+├── RequestRefusedError           the library does not take the request; do not retry
+├── RequestFailedError            the library failed on this request; others go on
 ├── EngineClosedError             the engine is shutting down
 └── EngineFatalError              the engine is broken for good; restart the process
 """
@@ -66,6 +68,14 @@ class DeadlineExpiredError(EngineError):
     def __init__(self, waited_s: float) -> None:
         super().__init__(f"the deadline passed after {waited_s * 1000:.0f} ms of waiting for the engine")
         self.waited_s = waited_s
+
+
+class RequestRefusedError(EngineError):
+    """The library that runs the model does not take the request as it is."""
+
+
+class RequestFailedError(EngineError):
+    """The library that runs the model failed on this request alone; another try may succeed."""
 
 
 class EngineClosedError(EngineError):

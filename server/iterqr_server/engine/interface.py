@@ -48,6 +48,8 @@ class ScoreRequest:
     """Prompts to be answered with one token each, out of `answers`.
 
     What the prompts begin with alike is computed once. Each answer must be a single token of the model's vocabulary.
+    Engines that must hold the output to the answers give probabilities under that condition: what is the same for all
+    answers of a prompt may be missing from the logarithms, so compare them with each other only.
     """
 
     request_id: str
@@ -62,8 +64,9 @@ class GenerationChunk:
     """New text of a request, in order.
 
     `text` is what these tokens add; it may be empty while a character's bytes are incomplete. `logprobs` are natural
-    logarithms, one a token. The last chunk, and only it, has a `finish_reason`; it may carry no tokens.
-    `prompt_tokens` counts the whole prompt, prefix included; chunks with tokens have it.
+    logarithms, one a token: of the model alone where the engine knows them, else under the guide. The last chunk, and
+    only it, has a `finish_reason`; it may carry no tokens. `prompt_tokens` counts the whole prompt, prefix included;
+    chunks with tokens have it.
     """
 
     text: str
@@ -127,7 +130,8 @@ class GenerationEngine(Protocol):
         """Queues a request; its chunks arrive as they are generated, ending with one that has a finish reason.
 
         Raises at once: PromptTooLongError, EngineOverloadedError, EngineClosedError. While iterating:
-        EngineFatalError. The caller must iterate to the end or call `abort`; closing the iterator aborts.
+        DeadlineExpiredError, RequestRefusedError, RequestFailedError, EngineFatalError. The caller must iterate to the
+        end or call `abort`; closing the iterator aborts.
         """
         ...
 

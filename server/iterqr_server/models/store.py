@@ -18,7 +18,14 @@ from iterqr_server.models.progress import ProgressListener
 KNOWN_MODELS = {"qwen2.5-coder-0.5b-instruct": QWEN2_5_CODER_0_5B}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_HUB_FILES = ["config.json", "tokenizer.json", "*.safetensors"]
+_HUB_FILES = [
+    "config.json",
+    "generation_config.json",
+    "hf_quant_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "*.safetensors",
+]
 
 
 @dataclass(frozen=True, slots=True)

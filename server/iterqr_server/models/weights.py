@@ -11,7 +11,7 @@ import gguf
 import ml_dtypes  # noqa: F401 - lets numpy know bfloat16, which safetensors needs
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.errors import UnsupportedModelError
@@ -144,10 +144,10 @@ class SafetensorsWeights:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         config = _read_json(folder / "config.json")
-        opened: list[Any] = [safe_open(shard, framework="numpy") for shard in _shards(folder)]
+        opened = [_open_shard(shard) for shard in _shards(folder)]
         self._shard_of = {name: shard for shard in opened for name in shard.keys()}  # noqa: SIM118 - not a dict
         self._tied = bool(config.get("tie_word_embeddings", False))
-        self.architecture = _architecture_of_config(config, folder)
+        self.architecture = architecture_of_config(config, folder)
 
     @property
     def has_own_head(self) -> bool:
@@ -170,7 +170,12 @@ class SafetensorsWeights:
         return path.read_text("utf-8")
 
 
-def _architecture_of_config(config: Mapping[str, Any], folder: Path) -> Architecture:
+def architecture_of_config(config: Mapping[str, Any], folder: Path) -> Architecture:
+    """Returns the shapes that a Hugging Face folder's config.json states.
+
+    Raises:
+        UnsupportedModelError: it is not of the Qwen2 family, or has parts that cannot be built.
+    """
     if (kind := config.get("model_type")) != "qwen2":
         raise UnsupportedModelError(f"{folder}: model_type is {kind!r}; only 'qwen2' is supported")
     if config.get("rope_scaling"):
@@ -207,6 +212,13 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise UnsupportedModelError(f"{path}: must be a JSON object")
     return loaded
+
+
+def _open_shard(path: Path) -> Any:  # noqa: ANN401 - the library's handle has no type
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise UnsupportedModelError(f"{path}: truncated or no safetensors file: {error}") from error
 
 
 def _shards(folder: Path) -> list[Path]:

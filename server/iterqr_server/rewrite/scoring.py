@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from iterqr_proto.rewrite_format import NO, YES, Question, normalize_query, render_question
@@ -14,6 +13,7 @@ from opentelemetry import trace
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine, ScoreRequest
 from iterqr_server.rewrite.errors import NoScoresInTimeError
+from iterqr_server.rewrite.served_model import Models
 from iterqr_server.telemetry.metrics import Metrics
 
 _QUESTIONS = (Question.QUALITY, Question.RELEVANCE)
@@ -48,26 +48,25 @@ class Scores:
 class RewriteScorer:
     """Scores rewrites. All methods are called on the event loop's thread.
 
-    `ready_engine` and `on_fatal` are as in `RewriteService`. The engine gets `prompts_at_once` prompts at a time: as
-    many as it runs at once, so that a long list neither overflows its queue nor holds up others.
+    The champion of `models` scores, whatever the split: what is scored is somebody's data, not traffic. Its engine gets
+    `prompts_at_once` prompts at a time: as many as it runs at once, so that a long list neither overflows its queue nor
+    holds up others.
     """
 
     def __init__(
         self,
         *,
-        ready_engine: Callable[[], GenerationEngine],
+        models: Models,
         reply_margin_ms: int,
         prompts_at_once: int,
         metrics: Metrics,
         tracer: trace.Tracer,
-        on_fatal: Callable[[EngineFatalError], None],
     ) -> None:
-        self._ready_engine = ready_engine
+        self._models = models
         self._prompts_at_once = prompts_at_once
         self._reply_margin_s = reply_margin_ms / 1000
         self._metrics = metrics
         self._tracer = tracer
-        self._on_fatal = on_fatal
         self._request_numbers = itertools.count(1)
 
     async def score(self, call: ScoreCall) -> Scores:
@@ -78,24 +77,24 @@ class RewriteScorer:
             NoScoresInTimeError: the deadline came first; the engine is free of the request.
             EngineError: what the engine raised.
         """
-        engine = self._ready_engine()
+        model = self._models.champion()
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         deadline = None if call.deadline is None else call.deadline - self._reply_margin_s
-        with self._tracer.start_as_current_span("score") as span:
+        with model.used(), self._tracer.start_as_current_span("score") as span:
             span.set_attribute("iterqr.score.rewrites", len(call.rewrites))
             try:
                 async with asyncio.timeout_at(deadline):
-                    yes = await self._shares_of_yes(engine, call, deadline)
+                    yes = await self._shares_of_yes(model.engine, call, deadline)
             except TimeoutError:
                 raise NoScoresInTimeError((loop.time() - arrived) * 1000) from None
             except EngineFatalError as error:
-                self._on_fatal(error)
+                self._models.broken(model, error)
                 raise
         self._metrics.scored_rewrites.inc(len(call.rewrites))
         self._metrics.stage_seconds.labels("score").observe(loop.time() - arrived)
         scores = zip(yes[::2], yes[1::2], strict=True)
-        return Scores(tuple(RewriteScore(quality, relevance) for quality, relevance in scores), engine.model_id)
+        return Scores(tuple(RewriteScore(quality, relevance) for quality, relevance in scores), model.checkpoint_id)
 
     async def _shares_of_yes(self, engine: GenerationEngine, call: ScoreCall, deadline: float | None) -> list[float]:
         """Asks all questions, those about one rewrite side by side."""

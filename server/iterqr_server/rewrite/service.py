@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import enum
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, Template, normalize_query, render
+from iterqr_proto.rewrite_format import FORMAT_VERSION, RewriteInput, normalize_query, render
 from opentelemetry import trace
 
 from iterqr_server.config import CacheConfig, RewriteConfig
@@ -21,21 +20,24 @@ from iterqr_server.engine.errors import (
     DeadlineExpiredError,
     DeadlineUnreachableError,
     EngineClosedError,
+    EngineError,
     EngineFatalError,
     EngineOverloadedError,
+    PromptTooLongError,
     QueueFullError,
+    RequestRefusedError,
 )
-from iterqr_server.engine.interface import FinishReason, GenerationEngine
+from iterqr_server.engine.interface import FinishReason
 from iterqr_server.hints.interface import Hints, HintSource
-from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, ShuttingDownError
+from iterqr_server.rewrite.errors import NothingInTimeError, NotReadyError, RewriteError, ShuttingDownError
 from iterqr_server.rewrite.generation_progress import GenerationProgress
 from iterqr_server.rewrite.generation_request import generation_request
 from iterqr_server.rewrite.output_builder import Output
 from iterqr_server.rewrite.result_cache import CachedResult, CacheKey, ResultCache
+from iterqr_server.rewrite.served_model import CallReport, Models, ServedModel
 from iterqr_server.rewrite.single_flight import Flight, FlightEnd, SingleFlight
 from iterqr_server.telemetry.metrics import Metrics
 
-_WARM_UP_QUERY = "warm up"
 _BULK_SHARE = "bulk:"  # before the tenant's name: its bulk traffic takes nothing of its interactive share
 _REFUSALS = {
     QueueFullError: "queue_full",
@@ -66,6 +68,7 @@ class RewriteCall:
     """A valid call. `query` is not empty after cleaning; `deadline` is a time of the event loop's clock.
 
     A call of bulk generation runs in a share of the engine of its own, and its generation ends with its caller.
+    `sticky_key` decides which model takes it where several serve.
     """
 
     query: str
@@ -74,6 +77,7 @@ class RewriteCall:
     max_rewrites: int
     deadline: float | None
     is_bulk: bool = False
+    sticky_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class RewriteResult:
     query: str
     hints: tuple[str, ...]
     hints_version: str
+    policy_json: str = ""
     hints_us: int = 0
     first_token_us: int = 0
     generation_us: int = 0
@@ -95,44 +100,29 @@ class RewriteResult:
 
 
 class RewriteService:
-    """Rewrites queries. All methods are called on the event loop's thread.
-
-    `on_fatal` is called when the engine turns out to be broken for good, maybe more than once.
-    """
+    """Rewrites queries on the `models`. All methods are called on the event loop's thread."""
 
     def __init__(
         self,
         *,
         config: RewriteConfig,
         cache_config: CacheConfig,
-        template: Template,
+        models: Models,
         hints: HintSource,
         metrics: Metrics,
         tracer: trace.Tracer,
-        on_fatal: Callable[[EngineFatalError], None],
     ) -> None:
         self._config = config
         self._cache_config = cache_config
-        self._template = template
+        self._models = models
         self._hints = hints
         self._metrics = metrics
         self._tracer = tracer
-        self._on_fatal = on_fatal
         self._cache = ResultCache(cache_config.max_entries)
         self._flights: SingleFlight[GenerationProgress] = SingleFlight(
             config.max_background, config.max_background_ms / 1000, self._count_end
         )
         self._request_numbers = itertools.count(1)
-        self._engine: GenerationEngine | None = None
-
-    async def start(self, engine: GenerationEngine) -> None:
-        """Loads and warms the model. Calls before its end are refused with NotReadyError."""
-        try:
-            await engine.start(render(self._template, RewriteInput(_WARM_UP_QUERY)))
-        except BaseException:
-            await engine.close()
-            raise
-        self._engine = engine
 
     async def rewrite(self, call: RewriteCall) -> RewriteResult:
         """Returns the rewrites of one query, `reply_margin_ms` before the deadline, if it has one, at the latest.
@@ -141,17 +131,44 @@ class RewriteService:
         waiting behind all others. The engine is told the latest deadline of the calls that joined before it got the
         request: it orders, refuses and drops waiting requests by it, but never cuts a generation that has started.
 
+        A call whose model breaks or is closed under it is answered by the champion instead.
+
         Raises:
             NotReadyError: the model is not warm yet.
             NothingInTimeError: no rewrite was complete at the deadline.
             ShuttingDownError: the server stops.
             EngineError: what the engine raised; EngineOverloadedError at once, not at the deadline.
         """
-        key = self._key(call, self.ready_engine())
-        cached = self._cache.get(key)
-        self._metrics.cache.labels("hit" if cached else "miss").inc()
-        if cached:
-            return _cached_result(key, cached)
+        model = self._models.pick(call.sticky_key)
+        try:
+            return await self._rewrite_on(model, call)
+        except (EngineFatalError, EngineClosedError):
+            champion = self._models.champion()
+            if champion is model:
+                raise
+            return await self._rewrite_on(champion, call)
+
+    async def _rewrite_on(self, model: ServedModel, call: RewriteCall) -> RewriteResult:
+        """Returns the rewrites that one model has for the query, and reports how that went."""
+        with model.used():
+            key = self._key(call, model)
+            cached = self._cache.get(key)
+            self._metrics.cache.labels("hit" if cached else "miss").inc()
+            if cached:
+                return _cached_result(key, cached, model)
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            try:
+                result = await self._generated_result(model, key, call)
+            except (NotReadyError, ShuttingDownError, PromptTooLongError, RequestRefusedError):
+                raise
+            except (RewriteError, EngineError):
+                self._report(model, call, loop.time() - started, None)
+                raise
+            self._report(model, call, loop.time() - started, result)
+            return result
+
+    async def _generated_result(self, model: ServedModel, key: CacheKey, call: RewriteCall) -> RewriteResult:
         deadline = self._reply_by(call)
         while True:
             flight = self._flights.find((key, False)) or (self._flights.find((key, True)) if call.is_bulk else None)
@@ -159,60 +176,45 @@ class RewriteService:
             flight = flight or self._flights.start(
                 (key, call.is_bulk),
                 GenerationProgress(key),
-                lambda progress: self._generate(progress, call),
+                lambda progress: self._generate(model, progress, call),
                 outlives_waiters=not call.is_bulk,
             )
             flight.progress.wanted_by(deadline)
             try:
-                return await self._await_flight(flight, source, deadline)
+                return await self._await_flight(flight, source, deadline, model)
             except DeadlineExpiredError:
                 if deadline is not None and deadline <= asyncio.get_running_loop().time():
                     raise
                 # it waited for the engine until an earlier caller's deadline; this call has time left
 
+    def _report(self, model: ServedModel, call: RewriteCall, seconds: float, result: RewriteResult | None) -> None:
+        if call.is_bulk:  # it waits behind all others: its times say nothing of the model
+            return
+        whole = result is not None and result.source is Source.GENERATED and result.outcome is not Outcome.PARTIAL
+        output = result.output if result is not None and whole else None
+        self._models.report(model, CallReport(normalize_query(call.query), seconds, result is None, output))
+
     def _reply_by(self, call: RewriteCall) -> float | None:
         """Returns the time of the event loop's clock after which more output is of no use to the caller."""
         return None if call.deadline is None else call.deadline - self._config.reply_margin_ms / 1000
 
-    def ready_engine(self) -> GenerationEngine:
-        """Returns the engine.
-
-        Raises:
-            NotReadyError: the model is not warm yet, or the server stops.
-        """
-        if self._engine is None:
-            raise NotReadyError
-        return self._engine
-
     def gauges(self) -> dict[str, float]:
         """Returns this moment's values for the metrics endpoint; names ending in `_total` only grow."""
-        stats = self._engine.stats() if self._engine else None
-        values: dict[str, float] = {
+        return {
             "iterqr_cache_entries": len(self._cache),
             "iterqr_generations_running": self._flights.running,
             "iterqr_generations_background": self._flights.background,
-            "iterqr_ready": self._engine is not None,
         }
-        if stats:
-            numbers = {name: getattr(stats, name) for name in stats.__dataclass_fields__ if name != "drafts"}
-            values |= {f"iterqr_engine_{name}": value for name, value in numbers.items()}
-            for drafts in stats.drafts:
-                values[f"iterqr_engine_{drafts.source}_drafts_proposed_total"] = drafts.proposed
-                values[f"iterqr_engine_{drafts.source}_drafts_accepted_total"] = drafts.accepted
-        return values
 
     async def close(self) -> None:
-        """Gives up what is running and closes the engine."""
-        engine, self._engine = self._engine, None
+        """Gives up what is running. Called when the `models` serve no more."""
         await self._flights.close()
-        if engine:
-            await engine.close()
 
-    def _key(self, call: RewriteCall, engine: GenerationEngine) -> CacheKey:
+    def _key(self, call: RewriteCall, model: ServedModel) -> CacheKey:
         return CacheKey(
             tenant=call.tenant,
             region=call.region,
-            checkpoint_id=engine.model_id,
+            checkpoint_id=model.checkpoint_id,
             format_version=FORMAT_VERSION,
             hints_version=self._hints.version,
             query=normalize_query(call.query),
@@ -220,7 +222,7 @@ class RewriteService:
         )
 
     async def _await_flight(
-        self, flight: Flight[GenerationProgress], source: Source, deadline: float | None
+        self, flight: Flight[GenerationProgress], source: Source, deadline: float | None, model: ServedModel
     ) -> RewriteResult:
         loop = asyncio.get_running_loop()
         arrived = loop.time()
@@ -240,6 +242,7 @@ class RewriteService:
             query=progress.key.query,
             hints=hints.titles,
             hints_version=progress.key.hints_version if hints.titles else "",
+            policy_json=model.policy_json,
             hints_us=progress.hints_us,
             first_token_us=progress.first_token_us,
             generation_us=progress.generation_us(loop.time()),
@@ -247,8 +250,17 @@ class RewriteService:
             generated_tokens=progress.generated_tokens,
         )
 
-    async def _generate(self, progress: GenerationProgress, call: RewriteCall) -> None:
-        """The job of a flight: everything between the cache's miss and its filling."""
+    async def _generate(self, model: ServedModel, progress: GenerationProgress, call: RewriteCall) -> None:
+        """The job of a flight."""
+        with model.used():
+            try:
+                await self._fill_cache(model, progress, call)
+            except EngineFatalError as error:
+                self._models.broken(model, error)
+                raise
+
+    async def _fill_cache(self, model: ServedModel, progress: GenerationProgress, call: RewriteCall) -> None:
+        """Everything between the cache's miss and its filling."""
         loop = asyncio.get_running_loop()
         key = progress.key
         with self._tracer.start_as_current_span("hints") as span:
@@ -260,7 +272,7 @@ class RewriteService:
         self._metrics.hints.labels(hints.outcome.value).inc()
         self._metrics.stage_seconds.labels("hints").observe(progress.hints_us / 1e6)
         with self._tracer.start_as_current_span("generation") as span:
-            await self._run_engine(progress, RewriteInput(key.query, hints.titles), call)
+            await self._run_engine(model, progress, RewriteInput(key.query, hints.titles), call)
             span.set_attribute("iterqr.generation.tokens", progress.generated_tokens)
         for reason, count in progress.rejected.items():
             self._metrics.rejected.labels(reason).inc(count)
@@ -268,13 +280,15 @@ class RewriteService:
         self._metrics.stage_seconds.labels("generation").observe(progress.generation_us(loop.time()) / 1e6)
         self._keep(key, progress.output, hints)
 
-    async def _run_engine(self, progress: GenerationProgress, source: RewriteInput, call: RewriteCall) -> None:
+    async def _run_engine(
+        self, model: ServedModel, progress: GenerationProgress, source: RewriteInput, call: RewriteCall
+    ) -> None:
         loop = asyncio.get_running_loop()
-        engine = self.ready_engine()
+        engine = model.engine
         request = generation_request(
             f"rewrite-{next(self._request_numbers)}",
             source,
-            render(self._template, source),
+            render(model.template, source),
             max_rewrites=progress.key.max_rewrites,
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
@@ -310,15 +324,13 @@ class RewriteService:
             self._metrics.refused.labels(_REFUSALS.get(type(error), "overloaded")).inc()
         elif error:
             _log.warning("generation_failed", error=type(error).__name__, reason=str(error))
-        if isinstance(error, EngineFatalError):
-            self._on_fatal(error)
 
 
 def _finished_outcome(output: Output) -> Outcome:
     return Outcome.COMPLETE if output.rewrites else Outcome.NO_REWRITES
 
 
-def _cached_result(key: CacheKey, cached: CachedResult) -> RewriteResult:
+def _cached_result(key: CacheKey, cached: CachedResult, model: ServedModel) -> RewriteResult:
     return RewriteResult(
         outcome=_finished_outcome(cached.output),
         source=Source.CACHE,
@@ -327,4 +339,5 @@ def _cached_result(key: CacheKey, cached: CachedResult) -> RewriteResult:
         query=key.query,
         hints=cached.hints,
         hints_version=cached.hints_version,
+        policy_json=model.policy_json,
     )

@@ -78,6 +78,36 @@ class Metrics:
         self.scored_rewrites = Counter(
             "iterqr_scored_rewrites", "Rewrites that ScoreRewrites scored", registry=self.registry
         )
+        self.checkpoint_calls = Counter(
+            "iterqr_checkpoint_calls",
+            "Interactive calls by the checkpoint that took them, those from the cache apart",
+            ["checkpoint_id", "result"],
+            registry=self.registry,
+        )
+        self.checkpoint_percent = Gauge(
+            "iterqr_checkpoint_traffic_percent",
+            "Share of clients by checkpoint",
+            ["checkpoint_id"],
+            registry=self.registry,
+        )
+        self.checkpoint_loads = Counter(
+            "iterqr_checkpoint_loads", "Checkpoints loaded or refused", ["result"], registry=self.registry
+        )
+        self.registry_reads = Counter(
+            "iterqr_registry_reads", "Reads of the registry's state", ["result"], registry=self.registry
+        )
+        self.swaps = Counter(
+            "iterqr_checkpoint_swaps", "Changes of which checkpoints take traffic", registry=self.registry
+        )
+        self.alarms = Counter(
+            "iterqr_canary_alarms", "Canaries rolled back, by what was wrong", ["kind"], registry=self.registry
+        )
+        self.rollback_seconds = Histogram(
+            "iterqr_rollback_seconds",
+            "From a canary's alarm, when it gets no more calls, until the registry says so",
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
 
     def add_gauges(self, loop: asyncio.AbstractEventLoop, read: Callable[[], Mapping[str, float]]) -> None:
         """Adds values read at every scrape. `read` runs on `loop`, which owns what it reads.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -330,3 +332,17 @@ async def test_the_event_loop_runs_on_while_a_step_does() -> None:
         assert not task.done()
         gate.open()
         assert await task == "<soup>"
+
+
+async def test_a_closed_engine_leaves_the_memory_without_a_search_for_cycles() -> None:
+    """Servers swap engines: a tokenizer of hundreds of megabytes must not wait for the garbage collector."""
+    async with running_engine() as engine:
+        await chunks_of(engine, request("a", "soup"))
+    left = weakref.ref(engine)
+    gc.disable()
+    try:
+        del engine
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()

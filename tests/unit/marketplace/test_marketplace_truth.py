@@ -11,7 +11,7 @@ import pytest
 from iterqr_benchmarks.marketplace.audit import audit
 from iterqr_benchmarks.marketplace.channel_windows import WindowAsked
 from iterqr_benchmarks.marketplace.ledger import Ledger
-from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_truth
+from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_relevance, rewrite_truth
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.traffic import run_traffic
 from iterqr_benchmarks.marketplace.truth import (
@@ -182,6 +182,47 @@ def test_a_rewrite_is_good_if_a_new_result_of_it_satisfied(tmp_path: Path) -> No
         {"normalized_query": "good", "rewrite_text": "text r1", "good": True},
         {"normalized_query": "bad", "rewrite_text": "text r1", "good": False},
     ]
+
+
+def test_a_rewrite_is_relevant_if_enough_of_what_it_retrieves_satisfies(tmp_path: Path) -> None:
+    run_traffic(ScriptedNode(small_market()), small_market(), TrafficSettings(users=3, searches=40, days=1), tmp_path)
+    shown = Ledger(tmp_path).read("shown").to_pylist()
+    by_query: dict[str, dict[bool, list[int]]] = {}
+    for row in shown:
+        by_query.setdefault(row["query_id"], {True: [], False: []})[row["satisfies"]].append(row["position"])
+    query_id, found = next((name, each) for name, each in by_query.items() if each[True] and len(each[False]) > 3)
+    pages = [
+        {"impression_id": name, "query_id": query_id, "normalized_query": name, "outcome": outcome}
+        for name, outcome in (("rewritten", "fused"), ("plain", "original_suffices"))
+    ]
+    retrieved = {
+        "half": [found[True][0], found[False][0]],
+        "quarter": [found[True][0], *found[False][:3]],
+        "none": [],
+    }
+    rewrites = [
+        {"impression_id": name, "rewrite_id": rewrite, "text": rewrite}
+        for name in ("rewritten", "plain")
+        for rewrite in retrieved
+    ]
+    channels = [
+        {"impression_id": name, "shown": True, "position": place, "channel": channel, "rewrite_id": rewrite}
+        for name in ("rewritten", "plain")
+        for rewrite, places in retrieved.items()
+        for place in places
+        for channel in ("rewrite", "original")
+    ]
+    told = rewrite_relevance(
+        Ledger(tmp_path),
+        pa.Table.from_pylist(pages, IMPRESSIONS.schema),
+        pa.Table.from_pylist(rewrites, REWRITES.schema),
+        pa.Table.from_pylist(channels, HIT_CHANNELS.schema),
+    )
+    assert {(each.query, each.subject): each.positive for each in told} == {
+        ("rewritten", "half"): True,
+        ("rewritten", "quarter"): False,
+        ("rewritten", "none"): False,
+    }
 
 
 def test_documents_stand_for_true_events() -> None:

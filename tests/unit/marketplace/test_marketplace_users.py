@@ -6,6 +6,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from iterqr_benchmarks.catalog import Dish
@@ -20,7 +22,7 @@ from iterqr_benchmarks.marketplace.clicks import (
 )
 from iterqr_benchmarks.marketplace.draws import Draws
 from iterqr_benchmarks.marketplace.merchants import region_names
-from iterqr_benchmarks.marketplace.plan import hour_of, need_of, plan_sessions
+from iterqr_benchmarks.marketplace.plan import Session, hour_of, need_of, plan_sessions
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.traffic import users_of
 from iterqr_benchmarks.marketplace.users import User, make_user, taste_for
@@ -102,6 +104,21 @@ def test_sessions_have_the_searches_asked_for_in_order_of_time() -> None:
     assert (min(hours) >= 0, max(hours) < 7 * 24) == (True, True)
     of_day = Counter(session.start.hour for session in sessions)
     assert of_day[19] > 4 * of_day[3]
+
+
+def test_a_user_is_in_one_session_at_a_time() -> None:
+    visits: dict[str, list[Session]] = {}
+    for session in plan_sessions(replace(TRAFFIC, searches=10_000), users_of(TRAFFIC, REGIONS)):
+        visits.setdefault(session.user.client_id, []).append(session)
+    assert max(map(len, visits.values())) > 50, "busy users are what it is about"
+    for sessions in visits.values():
+        for before, after in pairwise(sessions):
+            assert before.start + before.steps * timedelta(minutes=30) <= after.start
+
+
+def test_more_sessions_than_there_is_room_for_are_planned_all_the_same() -> None:
+    (user, *_) = users_of(TRAFFIC, REGIONS)
+    assert sum(session.steps for session in plan_sessions(replace(TRAFFIC, searches=500, days=1), [user])) == 500
 
 
 def test_bots_are_their_share_of_sessions_and_move_no_one_else() -> None:

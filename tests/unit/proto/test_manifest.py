@@ -68,3 +68,13 @@ def test_not_a_manifest(tmp_path: Path, text: str) -> None:
 def test_a_manifest_may_carry_a_policy() -> None:
     check_manifest(MANIFEST | {"policy": {"policy_version": 1, "policy_id": "it3"}})
     check_manifest(MANIFEST | {"policy": None})
+
+
+def test_a_manifest_may_name_the_prompt_template_and_artifacts_of_eight_bits() -> None:
+    template = {"name": "food_delivery_tuned", "sha256": "d" * 64}
+    files = MANIFEST["artifacts"][0]["files"]
+    artifacts = [{"kind": kind, "files": files} for kind in ("onnx-int8", "prompt-template")]
+    check_manifest(MANIFEST | {"prompt_template": template, "artifacts": artifacts})
+    check_manifest(MANIFEST | {"prompt_template": None})
+    with pytest.raises(ManifestError, match=r"prompt_template.*'sha256' is a required property"):
+        check_manifest(MANIFEST | {"prompt_template": {"name": "terse"}})

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from iterqr_server.config import settings_from
-from iterqr_server.main import EXIT_USAGE, check_backend, main
+from iterqr_server.main import EXIT_USAGE, main
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return caught.value.code
 
 
-@pytest.mark.parametrize("command", [(), ("serve",), ("model",), ("model", "build"), ("config",), ("config", "show")])
+@pytest.mark.parametrize(
+    "command", [(), ("serve",), ("model",), ("model", "build"), ("engine-check",), ("config",), ("config", "show")]
+)
 def test_every_command_has_help_with_examples(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,17 +72,6 @@ def test_a_wrong_field_is_one_line_on_standard_error(
     captured = capsys.readouterr()
     assert captured.err == "iterqr-server: rewrite.max_rewrites: should be less than or equal to 8, got '9'\n"
     assert captured.out == ""
-
-
-def test_a_backend_that_is_not_there_yet_is_refused_in_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(monkeypatch, "serve", "--engine.backend", "tensorrt_llm") == EXIT_USAGE
-    assert capsys.readouterr().err == (
-        "iterqr-server: engine.backend: tensorrt_llm is not available in this version; "
-        "use onnxruntime, which needs no GPU\n"
-    )
-    check_backend(settings_from({}).engine)
 
 
 def test_a_template_that_is_not_there_is_named(

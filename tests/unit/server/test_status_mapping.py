@@ -16,6 +16,8 @@ from iterqr_server.engine.errors import (
     EngineOverloadedError,
     PromptTooLongError,
     QueueFullError,
+    RequestFailedError,
+    RequestRefusedError,
 )
 from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError, NotReadyError, ShuttingDownError
 
@@ -25,6 +27,8 @@ from iterqr_server.rewrite.errors import NoScoresInTimeError, NothingInTimeError
     [
         (InvalidFieldError("query", "must not be empty"), grpc.StatusCode.INVALID_ARGUMENT),
         (PromptTooLongError(5000, 4096), grpc.StatusCode.INVALID_ARGUMENT),
+        (RequestRefusedError("not taken"), grpc.StatusCode.INVALID_ARGUMENT),
+        (RequestFailedError("out of blocks, with secrets"), grpc.StatusCode.INTERNAL),
         (NothingInTimeError(40), grpc.StatusCode.DEADLINE_EXCEEDED),
         (NoScoresInTimeError(40), grpc.StatusCode.DEADLINE_EXCEEDED),
         (DeadlineExpiredError(0.04), grpc.StatusCode.DEADLINE_EXCEEDED),

@@ -49,7 +49,7 @@ EXAMPLES = pa.schema(
         pa.field("example_id", pa.string()),  # digest of task, query_key, region, subject and target
         pa.field("task", pa.string()),  # of Task
         pa.field("query", pa.string()),
-        pa.field("query_key", pa.string()),  # normalized query: one split only
+        pa.field("query_key", pa.string()),  # words of the normalized query (comparison_form): one split only
         pa.field("region", pa.string()),
         pa.field("hints", pa.list_(pa.string())),  # titles, as the prompt had them
         pa.field("subject", pa.string()),  # rewrite or title that is judged; "" for generation

@@ -10,7 +10,15 @@ import ibis.expr.types as ir
 
 from iterqr_training.signals.attribution.run import RawTables
 from iterqr_training.signals.engines import Engine
-from iterqr_training.signals.filters import FilterSettings, MarkedSignals, counts, kept, mark
+from iterqr_training.signals.filters import (
+    FilterSettings,
+    MarkedSignals,
+    bot_days,
+    counts,
+    kept,
+    mark_bots,
+    mark_duplicates,
+)
 from iterqr_training.signals.tables import TableSpec
 
 _ORDER = ("kept", "planted", "duplicates", "bots")
@@ -52,10 +60,10 @@ def clean_tables(
         EngineError: A table could not be computed.
     """
     tell("duplicates and bots")
-    marked = mark(raw.impressions, raw.hits, raw.events, settings)
-    stored = MarkedSignals(
-        _stored(engine, marked.impressions, folder / "impressions"), _stored(engine, marked.events, folder / "events")
-    )
+    stored = _all_stored(engine, mark_duplicates(raw.impressions, raw.events, settings), folder / "duplicates")
+    if not settings.keep_bots:
+        bots = _stored(engine, bot_days(stored, raw.hits, settings), folder / "bot_days")
+        stored = _all_stored(engine, mark_bots(stored, bots), folder / "bots")
     found = [LeftOut(**row) for row in engine.collect(counts(stored)).to_pylist()]
     return CleanTables(
         replace(raw, impressions=kept(stored.impressions), events=kept(stored.events)),
@@ -71,6 +79,12 @@ def of_applications(raw: RawTables, applications: tuple[str, ...]) -> RawTables:
         raw,
         impressions=raw.impressions.filter(raw.impressions.application.isin(applications)),
         events=raw.events.filter(raw.events.application.isin(applications)),
+    )
+
+
+def _all_stored(engine: Engine, marked: MarkedSignals, folder: Path) -> MarkedSignals:
+    return MarkedSignals(
+        _stored(engine, marked.impressions, folder / "impressions"), _stored(engine, marked.events, folder / "events")
     )
 
 

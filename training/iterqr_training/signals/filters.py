@@ -100,7 +100,8 @@ def clean(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Fil
 def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> MarkedSignals:
     """Says of each impression and event whether it is left out; nothing is computed before the result is.
 
-    Keep the result in files where it is used more than once: an engine computes it each time.
+    Keep the result in files where it is used more than once, and so the results of its parts: an engine computes them
+    each time.
 
     What an attribution check planted is `attribution_check`, in case it was collected before it was taken away. Of the
     rest, a document's id is there once: the row with the earliest time is kept, others are `same_id`. Of events that
@@ -114,9 +115,15 @@ def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Filt
         events: `tables.EVENTS`.
         settings: The limits.
     """
-    pages = _with_day(_numbered(impressions, "impression_id"))
+    marked = mark_duplicates(impressions, events, settings)
+    return marked if settings.keep_bots else mark_bots(marked, bot_days(marked, hits, settings))
+
+
+def mark_duplicates(impressions: ir.Table, events: ir.Table, settings: FilterSettings) -> MarkedSignals:
+    """The first part of `mark`: what was planted and duplicates."""
+    pages = _numbered(impressions, "impression_id")
     pages = pages.mutate(left_out=ibis.cases((_planted(pages), PLANTED), (pages.copy_number > 0, "same_id"), else_=""))
-    done = _with_day(_numbered(events, "event_id"))
+    done = _numbered(events, "event_id")
     is_repeat: ir.BooleanValue = ibis.literal(False)
     if not settings.keep_duplicates:
         done = _repeats_marked(done, settings.repeat_window_ms)
@@ -126,13 +133,39 @@ def mark(impressions: ir.Table, hits: ir.Table, events: ir.Table, settings: Filt
             (_planted(done), PLANTED), (done.copy_number > 0, "same_id"), (is_repeat, "repeated"), else_=""
         ),
     )
-    if not settings.keep_bots:
-        bots = _bot_days(kept(pages), hits, kept(done), settings)
-        pages, done = _judged(pages, bots), _judged(done, bots)
     return MarkedSignals(
         impressions=pages.select(*impressions.columns, "left_out"),
         events=done.select(*events.columns, "left_out"),
     )
+
+
+def bot_days(marked: MarkedSignals, hits: ir.Table, settings: FilterSettings) -> ir.Table:
+    """Returns client_id, day (since 1970) and bot_reason, one row for each day of a client on which it is a bot.
+
+    Args:
+        marked: Without planted rows and duplicates, by `mark_duplicates`.
+        hits: `tables.HITS`.
+        settings: The limits.
+    """
+    pages, events = _with_day(kept(marked.impressions)), _with_day(kept(marked.events))
+    own_pages = pages.filter(pages.client_id != "")
+    own_events = events.filter(events.client_id != "")
+    clicks = own_events.filter(own_events.action.isin(settings.click_actions))
+    found = [
+        _many_searches(own_pages, settings),
+        _many_clicks(clicks, settings),
+        _nearly_everything(own_pages, hits, clicks, settings),
+        _unseen(own_events, pages, settings),
+    ]
+    numbered = _union([each.mutate(number=ibis.literal(number, "int64")) for number, each in enumerate(found)])
+    first = numbered.group_by("client_id", "day").aggregate(number=numbered.number.min())
+    names = [(first.number == number, reason) for number, reason in enumerate(BOT_REASONS)]
+    return first.select("client_id", "day", bot_reason=ibis.cases(*names, else_=""))
+
+
+def mark_bots(marked: MarkedSignals, bots: ir.Table) -> MarkedSignals:
+    """The last part of `mark`: what is left of the days of `bot_days` is a bot's."""
+    return MarkedSignals(_judged(marked.impressions, bots), _judged(marked.events, bots))
 
 
 def kept(marked: ir.Table) -> ir.Table:
@@ -193,23 +226,6 @@ def _with_day(table: ir.Table) -> ir.Table:
     return table.mutate(day=seconds // _DAY_S, hour=seconds // _HOUR_S)
 
 
-def _bot_days(pages: ir.Table, hits: ir.Table, events: ir.Table, settings: FilterSettings) -> ir.Table:
-    """Returns client_id, day and bot_reason, one row for each day of a client on which it is a bot."""
-    own_pages = pages.filter(pages.client_id != "")
-    own_events = events.filter(events.client_id != "")
-    clicks = own_events.filter(own_events.action.isin(settings.click_actions))
-    found = [
-        _many_searches(own_pages, settings),
-        _many_clicks(clicks, settings),
-        _nearly_everything(own_pages, hits, clicks, settings),
-        _unseen(own_events, pages, settings),
-    ]
-    numbered = _union([each.mutate(number=ibis.literal(number, "int64")) for number, each in enumerate(found)])
-    first = numbered.group_by("client_id", "day").aggregate(number=numbered.number.min())
-    names = [(first.number == number, reason) for number, reason in enumerate(BOT_REASONS)]
-    return first.select("client_id", "day", bot_reason=ibis.cases(*names, else_=""))
-
-
 def _many_searches(pages: ir.Table, settings: FilterSettings) -> ir.Table:
     days = pages.group_by("client_id", "day").aggregate(number=pages.query_id.nunique())
     return days.filter(days.number > settings.max_searches_a_day).select("client_id", "day")
@@ -221,9 +237,16 @@ def _many_clicks(clicks: ir.Table, settings: FilterSettings) -> ir.Table:
 
 
 def _nearly_everything(pages: ir.Table, hits: ir.Table, clicks: ir.Table, settings: FilterSettings) -> ir.Table:
-    """By the objects of each search that were shown, and those of them that were clicked, on whatever day."""
-    shown = hits.filter(hits.shown).join(pages, "impression_id").select("client_id", "day", "query_id", "object_id")
-    clicked = clicks.select("client_id", "query_id", "object_id").distinct().mutate(clicked=ibis.literal(1, "int64"))
+    """By the objects of each search that were shown, and those of them that were clicked, on whatever day.
+
+    Hits are the largest table: only those of clients that clicked enough at all are looked at.
+    """
+    clicked = clicks.select("client_id", "query_id", "object_id").distinct()
+    busy = clicked.group_by("client_id").aggregate(number=clicked.count())
+    busy = busy.filter(busy.number * 100 >= settings.min_hits_to_judge * settings.nearly_everything_percent)
+    theirs = pages.semi_join(busy, "client_id").select("impression_id", "client_id", "day", "query_id")
+    shown = hits.filter(hits.shown).join(theirs, "impression_id").select("client_id", "day", "query_id", "object_id")
+    clicked = clicked.mutate(clicked=ibis.literal(1, "int64"))
     both = shown.distinct().left_join(clicked, ["client_id", "query_id", "object_id"])
     days = both.group_by("client_id", "day").aggregate(shown=both.count(), clicked=both.clicked.sum())
     return days.filter(
@@ -243,9 +266,10 @@ def _unseen(events: ir.Table, pages: ir.Table, settings: FilterSettings) -> ir.T
 
 def _judged(table: ir.Table, bots: ir.Table) -> ir.Table:
     """Marks what is left of bots."""
-    joined = table.left_join(bots, ["client_id", "day"])
+    joined = _with_day(table).left_join(bots, ["client_id", "day"])
     is_bot = (joined.left_out == "") & joined.bot_reason.notnull()
-    return joined.mutate(left_out=ibis.ifelse(is_bot, joined.bot_reason, joined.left_out))
+    judged = joined.mutate(left_out=ibis.ifelse(is_bot, joined.bot_reason, joined.left_out))
+    return judged.select(*table.columns)
 
 
 def _union(tables: Sequence[ir.Table]) -> ir.Table:

@@ -162,6 +162,18 @@ def write_hints(
         raise SourceError(f"OpenSearch: {type(error).__name__} {_short(error)}") from error
 
 
+def catalog_titles(client: OpenSearch, objects: Sequence[str], target: HintsTarget) -> Mapping[str, str]:
+    """Returns the titles of those objects that the catalog has.
+
+    Raises:
+        SourceError: OpenSearch does not answer.
+    """
+    try:
+        return _titles(client, objects, target)
+    except OpenSearchException as error:
+        raise SourceError(f"OpenSearch: {type(error).__name__} {_short(error)}") from error
+
+
 def _write(
     client: OpenSearch, rows: Sequence[HintRow], target: HintsTarget, tell: Callable[[str], None]
 ) -> WrittenHints:

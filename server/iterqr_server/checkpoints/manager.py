@@ -1,0 +1,321 @@
+"""One server's checkpoints: follows the registry's state, loads beside the champion, swaps, and takes canaries back.
+
+The registry is written by operators' calls (`set_split`) and by automatic rollback, nothing else. All of it runs on the
+event loop; what blocks runs on other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from iterqr_proto.registry import (
+    CheckpointDamagedError,
+    CheckpointRegistry,
+    LeaseHeldError,
+    LeaseLostError,
+    ListedCheckpoint,
+    RegistryError,
+    RegistryState,
+    Split,
+    SplitError,
+    StateConflictError,
+)
+
+from iterqr_server.checkpoints.alarms import Alarm, AlarmKind, AlarmLimits
+from iterqr_server.checkpoints.errors import InTrafficError, NotLoadedError
+from iterqr_server.checkpoints.model_pool import ModelPool
+from iterqr_server.checkpoints.plan import plan
+from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.checkpoints.status import Status
+from iterqr_server.config import CheckpointsConfig
+from iterqr_server.engine.errors import EngineFatalError
+from iterqr_server.rewrite.served_model import ServedModel
+from iterqr_server.telemetry.metrics import Metrics
+
+ALARM_TICK_S = 0.1
+_WRITE_TRIES = 20
+_log = structlog.get_logger(__name__)
+
+
+class CheckpointManager:
+    """See the module. `load_checkpoint` and `open_base` return a model, started; `writer` names this server."""
+
+    def __init__(
+        self,
+        *,
+        config: CheckpointsConfig,
+        registry: CheckpointRegistry,
+        router: TrafficRouter,
+        metrics: Metrics,
+        base_id: str,
+        open_base: Callable[[], Awaitable[ServedModel]],
+        load_checkpoint: Callable[[str], Awaitable[ServedModel]],
+        writer: str,
+    ) -> None:
+        self._config = config
+        self._registry = registry
+        self._router = router
+        self._metrics = metrics
+        self._base_id = base_id
+        self._open_base = open_base
+        self._writer = writer
+        self._limits = AlarmLimits(
+            min_calls=config.alarm_min_calls,
+            max_extra_errors=config.alarm_extra_errors,
+            max_latency_ratio=config.alarm_latency_ratio,
+            max_drift=config.alarm_drift,
+        )
+        self._pool = ModelPool(
+            open_model=lambda name: open_base() if name == base_id else load_checkpoint(name),
+            on_loading_ended=self._apply,
+            max_loaded=config.max_loaded,
+            drain_s=config.drain_s,
+            metrics=metrics,
+        )
+        self._state = RegistryState()
+        self._taken_back: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_unreadable = False
+
+    async def start(self) -> None:
+        """Serves what the registry's state says; a champion that cannot be loaded is replaced by the base model.
+
+        Raises:
+            EngineError: not even that loads; besides what `open_base` raises.
+        """
+        await self._read_state()
+        if champion := self._state.split.champion:
+            await self._pool.load(champion)
+        if not self._pool.loaded:
+            self._pool.add(await self._open_base())
+        self._router.set(self._pool.model(next(iter(self._pool.loaded))))
+        self._apply()
+        self._spawn(self._every(self._config.poll_s, self._poll))
+        self._spawn(self._every(ALARM_TICK_S, self._watch))
+
+    async def close(self) -> None:
+        """Ends all that goes on and closes every engine. Calls are refused from its beginning."""
+        self._router.set(None)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._pool.close()
+
+    @property
+    def generation(self) -> int:
+        """Of the state that this server goes by."""
+        return self._state.generation
+
+    def split(self) -> Split:
+        """Returns the split in force on this server, with the base model under its own id."""
+        champion, *canary = [model.checkpoint_id for model in self._router.routed]
+        return Split(champion, canary[0] if canary else "", self._router.canary_percent)
+
+    def statuses(self) -> list[Status]:
+        """Returns where everything stands that is in memory, on its way there, or was refused."""
+        return self._pool.statuses()
+
+    def gauges(self) -> dict[str, float]:
+        """Returns this moment's values for the metrics endpoint."""
+        return {
+            "iterqr_checkpoints_loaded": len(self._pool.loaded),
+            "iterqr_checkpoints_draining": self._pool.draining,
+            "iterqr_registry_generation": self._state.generation,
+        }
+
+    async def list_checkpoints(self) -> list[tuple[ListedCheckpoint, Status]]:
+        """Returns the registry's checkpoints, newest first, and where each stands here.
+
+        Raises:
+            RegistryError: the registry cannot be read.
+        """
+        listed = await asyncio.to_thread(self._registry.list_checkpoints)
+        return [(checkpoint, self._pool.status(checkpoint.checkpoint_id, checkpoint.problem)) for checkpoint in listed]
+
+    async def load(self, checkpoint_id: str) -> Status:
+        """Loads a checkpoint, or the base model by its id, and returns where it stands then.
+
+        A refusal is a status. The loading goes on if the caller leaves.
+
+        Raises:
+            RegistryError: it is not in the registry, or the registry cannot be read.
+        """
+        if checkpoint_id not in self._pool.loaded:
+            if checkpoint_id != self._base_id and not self._pool.is_loading(checkpoint_id):
+                with contextlib.suppress(CheckpointDamagedError):  # a refusal, told as such
+                    await asyncio.to_thread(self._registry.manifest, checkpoint_id)
+            await asyncio.shield(self._pool.start_loading(checkpoint_id))
+        return self._pool.status(checkpoint_id)
+
+    async def set_split(self, split: Split, expected_generation: int) -> RegistryState:
+        """Writes a new split to the registry and goes by it at once.
+
+        Raises:
+            SplitError: it makes no sense.
+            NotLoadedError: one of it is not loaded here.
+            RegistryError: it was not written; StateConflictError if the state changed since `expected_generation`.
+        """
+        split.checked()
+        if split.canary == self._base_id:
+            raise SplitError("canary: the base model can only be the champion")
+        for checkpoint_id in (split.champion or self._base_id, split.canary):
+            if checkpoint_id and checkpoint_id not in self._pool.loaded:
+                raise NotLoadedError(f"{checkpoint_id} is not loaded on this server; load it first")
+        split = replace(split, champion="" if split.champion == self._base_id else split.champion)
+        state = await self._write(split, expected_generation, "SetTrafficSplit")
+        self._take(state)
+        return state
+
+    async def unload(self, checkpoint_id: str) -> None:
+        """Drains and frees a checkpoint.
+
+        Raises:
+            NotLoadedError: it is not loaded.
+            InTrafficError: it takes traffic, or is about to.
+        """
+        is_routed = self._pool.model(checkpoint_id) in self._router.routed
+        if is_routed or checkpoint_id in (self._champion_id(), self._state.split.canary):
+            raise InTrafficError(f"{checkpoint_id} takes traffic; set another split first")
+        await asyncio.shield(self._pool.take_out(checkpoint_id))
+
+    def broken(self, model: ServedModel, error: EngineFatalError) -> bool:
+        """A model's engine broke. Returns whether the server goes on without it: it does unless it is the champion."""
+        if self._router.routed[:1] == [model]:
+            return False
+        if model is self._router.canary:
+            self._take_back(Alarm(AlarmKind.ENGINE, f"the engine failed: {error}"))
+        elif model.checkpoint_id in self._pool.loaded and self._pool.model(model.checkpoint_id) is model:
+            self._pool.take_out(model.checkpoint_id, f"the engine failed: {error}")
+        return True
+
+    def _champion_id(self) -> str:
+        return self._state.split.champion or self._base_id
+
+    async def _poll(self) -> None:
+        if await self._read_state():
+            self._apply()
+        for checkpoint_id in list(self._taken_back):
+            await self._write_rollback(checkpoint_id)
+
+    async def _watch(self) -> None:
+        if alarm := self._router.alarm(self._limits):
+            self._take_back(alarm)
+
+    async def _read_state(self) -> bool:
+        """Returns whether there is a state to go by; one that cannot be read leaves all as it is."""
+        before = self._state
+        try:
+            state = await asyncio.to_thread(self._registry.read_state)
+        except RegistryError as error:
+            if not self._is_unreadable:
+                _log.error("registry_unreadable", url=self._registry.url, reason=str(error))
+            self._is_unreadable = True
+            self._metrics.registry_reads.labels("failed").inc()
+            return False
+        self._is_unreadable = False
+        self._metrics.registry_reads.labels("succeeded").inc()
+        if self._state is before and state != before:  # else this server wrote one meanwhile
+            _log.info("registry_state", generation=state.generation, writer=state.writer, reason=state.reason)
+            self._state = state
+        return True
+
+    def _take(self, state: RegistryState) -> None:
+        """A state that this server wrote, or read to write one."""
+        self._state = state
+        self._apply()
+
+    def _apply(self) -> None:
+        """Routes what the state says as far as it is loaded, and starts to load the rest."""
+        before = self._router.routed
+        if not before:  # starting or stopping
+            return
+        wanted = plan(
+            self._state.split, base_id=self._base_id, loaded=self._pool.loaded, taken_back=self._taken_back.keys()
+        )
+        champion = self._pool.model(wanted.champion) if wanted.champion else before[0]
+        canary = self._pool.model(wanted.canary) if wanted.canary else None
+        if canary is champion:  # it is still the champion where the new one is not loaded yet
+            canary = None
+        self._router.set(champion, canary, wanted.canary_percent)
+        if self._router.routed != before:
+            self._metrics.swaps.inc()
+            _log.info("swapped", **self._told(), generation=self._state.generation)
+        for model in before:
+            name = model.checkpoint_id
+            if model not in self._router.routed and name not in (self._champion_id(), self._state.split.canary):
+                self._pool.take_out(name)
+        for checkpoint_id in wanted.to_load:
+            if self._pool.may_try(checkpoint_id):
+                self._pool.start_loading(checkpoint_id)
+
+    def _told(self) -> dict[str, Any]:
+        split = self.split()
+        return {"champion": split.champion, "canary": split.canary, "canary_percent": split.canary_percent}
+
+    def _take_back(self, alarm: Alarm) -> None:
+        """Takes the canary out of the traffic at once, then out of the registry's state."""
+        canary = self._router.canary
+        if canary is None:
+            return
+        reason = f"rolled back ({alarm.kind.value}): {alarm.reason}"
+        self._router.set(self._router.champion())
+        self._metrics.alarms.labels(alarm.kind.value).inc()
+        self._metrics.swaps.inc()
+        _log.error(
+            "canary_rolled_back", checkpoint_id=canary.checkpoint_id, alarm=alarm.kind.value, reason=alarm.reason
+        )
+        self._taken_back[canary.checkpoint_id] = reason
+        self._pool.take_out(canary.checkpoint_id, reason)
+        self._spawn(self._write_rollback(canary.checkpoint_id, asyncio.get_running_loop().time()))
+
+    async def _write_rollback(self, checkpoint_id: str, alarmed_at: float | None = None) -> None:
+        """Writes the state without the canary; what cannot be written now is tried again at each poll."""
+        reason = self._taken_back.get(checkpoint_id)
+        for _try in range(_WRITE_TRIES):
+            try:
+                state = await asyncio.to_thread(self._registry.read_state)
+                if reason and state.split.canary == checkpoint_id:
+                    state = await self._write(Split(state.split.champion), state.generation, reason)
+            except (StateConflictError, LeaseHeldError, LeaseLostError):
+                await asyncio.sleep(random.uniform(0.01, 0.05))
+                continue
+            except RegistryError as error:
+                _log.error("rollback_not_written", checkpoint_id=checkpoint_id, reason=str(error))
+                return
+            self._taken_back.pop(checkpoint_id, None)
+            if alarmed_at is not None:
+                self._metrics.rollback_seconds.observe(asyncio.get_running_loop().time() - alarmed_at)
+            self._take(state)
+            return
+
+    async def _write(self, split: Split, expected_generation: int, reason: str) -> RegistryState:
+        state = await asyncio.to_thread(
+            self._registry.write_state,
+            split,
+            expected_generation=expected_generation,
+            writer=self._writer,
+            reason=reason,
+        )
+        _log.info("registry_written", generation=state.generation, reason=reason)
+        return state
+
+    async def _every(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+        """A bug in one round is logged and does not end the others."""
+        while True:
+            await asyncio.sleep(seconds * random.uniform(0.9, 1.0))  # servers that start together spread out
+            try:
+                await job()
+            except Exception as error:
+                _log.error("checkpoint_job_failed", exc_info=error)
+
+    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

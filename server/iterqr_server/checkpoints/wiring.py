@@ -1,0 +1,76 @@
+"""Puts one server's checkpoints together from its configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from iterqr_proto.registry import CheckpointRegistry, RegistryError
+
+from iterqr_server.checkpoints.base_model import BaseModel
+from iterqr_server.checkpoints.loading import CheckpointEngines, CheckpointLoader, LoadingLimits
+from iterqr_server.checkpoints.manager import CheckpointManager
+from iterqr_server.checkpoints.probe_set import ProbeLimits, ProbeSet, ProbeSetError, load_probe_set
+from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.config import CheckpointsConfig, ConfigError, Settings
+from iterqr_server.models.cache import cache_folder
+from iterqr_server.telemetry.metrics import Metrics
+
+
+def open_manager(
+    settings: Settings,
+    base: BaseModel,
+    base_id: str,
+    engines: CheckpointEngines,
+    router: TrafficRouter,
+    metrics: Metrics,
+    port: int,
+) -> CheckpointManager:
+    """Returns the manager, not started yet.
+
+    Raises:
+        ConfigError: the registry's URL or the probe file cannot be used.
+    """
+    config = settings.checkpoints
+    try:
+        registry = CheckpointRegistry(config.registry)
+    except RegistryError as error:
+        raise ConfigError(f"checkpoints.registry: {error}") from error
+    loader = CheckpointLoader(
+        registry=registry,
+        cache=Path(config.cache).expanduser() if config.cache else cache_folder() / "checkpoints",
+        engines=engines,
+        default_policy_json=base.policy_json,
+        probes=read_probes(config),
+        limits=LoadingLimits(
+            memory_reserve_bytes=config.memory_reserve_mb << 20,
+            probes=ProbeLimits(config.probe_min_valid, config.probe_max_ms),
+            max_rewrites=settings.rewrite.max_rewrites,
+            max_new_tokens=settings.rewrite.max_new_tokens,
+        ),
+    )
+    return CheckpointManager(
+        config=config,
+        registry=registry,
+        router=router,
+        metrics=metrics,
+        base_id=base_id,
+        open_base=base.open,
+        load_checkpoint=loader.load,
+        writer=f"{os.uname().nodename}:{port}",
+    )
+
+
+def read_probes(config: CheckpointsConfig) -> ProbeSet:
+    """Reads the configured probe set.
+
+    Raises:
+        ConfigError: it cannot be read or is not one.
+    """
+    path = Path(config.probes) if config.probes else None
+    try:
+        return load_probe_set(path)
+    except OSError as error:
+        raise ConfigError(f"checkpoints.probes: {path}: {error.strerror or error}") from error
+    except ProbeSetError as error:
+        raise ConfigError(f"checkpoints.probes: {error}") from error

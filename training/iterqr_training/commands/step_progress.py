@@ -1,0 +1,44 @@
+"""Shows the steps of a command: a bar where it is known how much there is to do, with the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+
+class StepProgress:
+    """Bars on a terminal, else a line for each step. A context manager; shown while it is open."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, step: str, total: int | None) -> Callable[[int], None]:
+        """Begins a step. Returns what is called with how much was done since."""
+        if not self._console.is_terminal:
+            of = "" if total is None else f", {total:,}"
+            self._console.print(f"… {step}{of}", highlight=False, markup=False, soft_wrap=True)
+        task = self._progress.add_task(step, total=total)
+        return lambda done: self._progress.advance(task, done)

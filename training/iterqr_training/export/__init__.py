@@ -1,0 +1,1 @@
+"""From an adapter or tuned weights to a checkpoint that servers load: merge, build, manifest, publish."""

@@ -1,0 +1,1 @@
+"""From what users did, what people say and what a judge thinks to labels of rewrites and items."""

@@ -1,0 +1,81 @@
+"""One label for each thing: people before clicks before a judge, and for quality a judge before clicks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from iterqr_training.dataset.rows import LabelSource, Task
+from iterqr_training.labels.candidates import Candidate, Candidates
+from iterqr_training.labels.judging import Subject
+from iterqr_training.labels.personal_data import personal_data
+from iterqr_training.labels.records import Kind, Label, Pair
+from iterqr_training.labels.reference import Reference
+
+_ORDER = {
+    # Clicks hardly tell how well a rewrite is worded.
+    Task.QUALITY: (LabelSource.TRUTH, LabelSource.HUMAN, LabelSource.JUDGE, LabelSource.CLICK),
+    Task.RELEVANCE: (LabelSource.TRUTH, LabelSource.HUMAN, LabelSource.CLICK, LabelSource.JUDGE),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One label for each task, query, region, kind and subject, in order. `overruled`: others, by whom they were of."""
+
+    labels: tuple[Label, ...]
+    overruled: dict[LabelSource, int]
+
+
+def told_labels(source: Reference, candidates: Candidates) -> tuple[Label, ...]:
+    """Returns the labels of a reference as labels to learn from, with the logged queries' regions, bands and clients.
+
+    A pair that was never logged keeps what its file says. A person's label that may name a person is left out.
+    """
+    logged: dict[Pair, list[Candidate]] = {}
+    for kind, group in ((Kind.REWRITE, candidates.rewrites), (Kind.ITEM, candidates.items)):
+        for candidate in group:
+            logged.setdefault(Subject(candidate.query.text, candidate.subject, kind).pair, []).append(candidate)
+    labels: list[Label] = []
+    first = {(each.task, each.pair): each for each in reversed(source.labels)}
+    for (task, pair), positive in source.answers.items():
+        label = replace(first[task, pair], positive=positive)
+        if personal_data(label.query) or personal_data(label.subject):
+            continue
+        found = [each for each in logged.get(pair, []) if label.region in ("", each.query.region)]
+        labels += [
+            replace(
+                label,
+                query=candidate.query.text,
+                subject=candidate.subject,
+                region=candidate.query.region,
+                band=candidate.query.band,
+                clients=candidate.query.clients,
+                observed_at=max(label.observed_at, candidate.query.observed_at),
+            )
+            for candidate in found
+        ]
+        if not found and label.source is LabelSource.HUMAN:
+            labels.append(label)
+    return tuple(labels)
+
+
+def merge(groups: Iterable[Sequence[Label]]) -> Merged:
+    """Chooses among labels of one thing by who says it; of one source the heavier, then the positive."""
+    best: dict[tuple[Task, str, str, Kind, str], Label] = {}
+    overruled: Counter[LabelSource] = Counter()
+    for each in (label for group in groups for label in group):
+        key = (each.task, each.query, each.region, each.kind, each.pair.subject_key)
+        known = best.get(key)
+        if known is None:
+            best[key] = each
+            continue
+        winner, loser = sorted((known, each), key=_rank)
+        best[key] = winner
+        overruled[loser.source] += 1
+    return Merged(tuple(sorted(best.values(), key=lambda each: each.order)), dict(overruled))
+
+
+def _rank(label: Label) -> tuple[int, float, bool, str]:
+    return _ORDER[label.task].index(label.source), -label.weight, not label.positive, label.subject
