@@ -18,7 +18,7 @@ from iterqr_training.evaluate.report_files import write_report
 from iterqr_training.evaluate.rewriter import Answer, NoRewriter, Rewriter
 from iterqr_training.evaluate.truth import TruthQuery
 from iterqr_training.gates.check import GateReport, State, check_gates
-from iterqr_training.gates.datasheet import label_kappa
+from iterqr_training.gates.datasheet import LabelAgreement, read_label_agreement
 from iterqr_training.gates.settings import GATES, GateSettings, read_gate_settings
 from iterqr_training.main import main
 from support.evaluations import ScriptedEmbedder, ScriptedRewriter, answer, evaluated, window
@@ -80,7 +80,7 @@ def evaluate_candidate(folder: Path, answers: Mapping[str, Answer]) -> Evaluatio
 
 
 def checked(evaluation: Evaluation, settings: GateSettings = SETTINGS, kappa: float = math.nan) -> GateReport:
-    return check_gates(evaluation, "candidate", "champion", settings, kappa=kappa)
+    return check_gates(evaluation, "candidate", "champion", settings, LabelAgreement(kappa))
 
 
 def refused(report: GateReport) -> list[str]:
@@ -222,7 +222,7 @@ def test_the_command_says_why_in_words_and_json(tmp_path: Path, capsys: pytest.C
     systems: list[Rewriter] = [NoRewriter(), champion(), ScriptedRewriter("candidate", answers, identity="candidate-1")]
     write_report(evaluated(tmp_path, queries(), systems, windows(), embedder=ScriptedEmbedder()), tmp_path)
     datasheet = tmp_path / "datasheet.json"
-    datasheet.write_text(json.dumps({"agreements": [{"labels": "final", "kappa": {"value": 0.8}}]}))
+    datasheet.write_text(json.dumps({"agreements": [{"labels": "dataset", "pairs": 90, "kappa": 0.8}]}))
     arguments = ["gate", "--evaluation", str(tmp_path / "evaluation.json"), "--champion", "champion"]
     arguments += ["--datasheet", str(datasheet), "--json", str(tmp_path / "gate.json")]
     with pytest.raises(SystemExit) as ended:
@@ -246,18 +246,31 @@ def test_the_command_says_why_in_words_and_json(tmp_path: Path, capsys: pytest.C
 def test_kappa_is_the_least_of_labels_that_were_learned_from(tmp_path: Path) -> None:
     file = tmp_path / "datasheet.json"
     agreements = [
-        {"labels": "judge", "kappa": {"value": 0.1}},
-        {"labels": "final", "kappa": {"value": 0.7}},
-        {"labels": "final", "kappa": {"value": None}},
-        {"kappa": 0.6},
+        {"labels": "judge", "pairs": 90, "kappa": 0.1},
+        {"labels": "dataset", "pairs": 90, "kappa": 0.7},
+        {"labels": "final", "pairs": 90, "kappa": 0.6},
+        {"labels": "dataset", "pairs": 90, "kappa": None},
+        {"labels": "dataset", "pairs": 29, "kappa": 0.0},
     ]
-    file.write_text(json.dumps({"labels": {"agreements": agreements}}))
-    assert label_kappa(file) == 0.6
+    file.write_text(json.dumps({"agreements": agreements}))
+    assert read_label_agreement(file) == LabelAgreement(0.6)
     file.write_text("{}")
-    assert math.isnan(label_kappa(file))
-    file.write_text("no JSON")
-    with pytest.raises(StoreError, match="cannot be read"):
-        label_kappa(file)
+    assert math.isnan(read_label_agreement(file).kappa)
+    for text in ("no JSON", "[]", '{"agreements": [{}]}'):
+        file.write_text(text)
+        with pytest.raises(StoreError, match="cannot be read"):
+            read_label_agreement(file)
+
+
+def test_a_check_of_the_dataset_that_failed_refuses_in_its_own_words(tmp_path: Path, sound: Evaluation) -> None:
+    file = tmp_path / "datasheet.json"
+    checks = [
+        {"name": "label_agreement", "subject": "a", "passed": False, "words": "kappa -0.9 with human labels"},
+        {"name": "label_agreement", "subject": "b", "passed": None, "words": "too few"},
+    ]
+    file.write_text(json.dumps({"checks": checks}))
+    report = check_gates(sound, "candidate", "champion", SETTINGS, read_label_agreement(file))
+    assert report.verdict == "candidate is refused: label_agreement: kappa -0.9 with human labels."
 
 
 @pytest.mark.parametrize(

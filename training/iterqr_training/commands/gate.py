@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 
 from rich.console import Console
 
 from iterqr_training.evaluate.evaluation_json import read_evaluation
 from iterqr_training.gates.check import check_gates
-from iterqr_training.gates.datasheet import label_kappa
+from iterqr_training.gates.datasheet import LabelAgreement, read_label_agreement
 from iterqr_training.gates.report import gate_table, write_gate_report
 from iterqr_training.gates.settings import GATES, GateSettings, read_gate_settings
 
@@ -45,9 +44,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace, console: Console) -> int:
     """See `Command`."""
     settings = GateSettings() if options.settings is None else read_gate_settings(options.settings)
-    kappa = math.nan if options.datasheet is None else label_kappa(options.datasheet)
+    labels = LabelAgreement() if options.datasheet is None else read_label_agreement(options.datasheet)
     evaluation = read_evaluation(options.evaluation)
-    report = check_gates(evaluation, options.candidate, options.champion, settings, kappa=kappa)
+    report = check_gates(evaluation, options.candidate, options.champion, settings, labels)
     if options.json is not None:
         write_gate_report(options.json, report)
     if not console.is_terminal:

@@ -13,7 +13,10 @@ from iterqr_training.evaluate.evaluated import EvaluatedSystem, Evaluation
 from iterqr_training.evaluate.evaluation_json import BANDS
 from iterqr_training.experiments.estimate import UNDEFINED, Estimate
 from iterqr_training.experiments.wording import decimal, interval, percent, signed
+from iterqr_training.gates.datasheet import LabelAgreement
 from iterqr_training.gates.settings import GateSettings
+
+_UNTOLD = LabelAgreement()
 
 
 class State(enum.StrEnum):
@@ -73,12 +76,12 @@ class _Measured:
     champion: EvaluatedSystem
     values: Callable[[Band | None], Mapping[str, Estimate]]
     gains: Callable[[Band | None], Mapping[str, Estimate]]
-    kappa: float
+    labels: LabelAgreement
     judges_itself: bool
 
 
 def check_gates(
-    evaluation: Evaluation, candidate: str, champion: str, settings: GateSettings, *, kappa: float = math.nan
+    evaluation: Evaluation, candidate: str, champion: str, settings: GateSettings, labels: LabelAgreement = _UNTOLD
 ) -> GateReport:
     """Checks a candidate.
 
@@ -87,7 +90,7 @@ def check_gates(
         candidate: Name of the system that wants to serve.
         champion: Name of the system that serves.
         settings: Bounds.
-        kappa: Agreement of the labels that the candidate learned from; NaN if it is not known.
+        labels: Agreement of the labels that the candidate learned from.
 
     Raises:
         SettingError: A system was not evaluated.
@@ -104,7 +107,7 @@ def check_gates(
 
     # Identities of servers and judges begin with the checkpoint; nobody is the judge of its own rewrites.
     judges_itself = bool(context.judge) and context.judge.partition("/")[0] == new.identity.partition("/")[0]
-    measured = _Measured(new, old, values, gains, kappa, judges_itself)
+    measured = _Measured(new, old, values, gains, labels, judges_itself)
     results = (_required(each, settings) for each in _results(measured, settings))
     return GateReport(candidate, new.identity, champion, old.identity, context.truth_sha256, tuple(results))
 
@@ -141,7 +144,7 @@ def _results(measured: _Measured, settings: GateSettings) -> Iterator[GateResult
     yield _at_most("latency", "95th percentile of latency over the champion's", slower, settings.max_latency_ratio)
     worse = _quotient(measured.candidate.perplexity, measured.champion.perplexity)
     yield _at_most("forgetting", "perplexity over the champion's", worse, settings.max_perplexity_ratio)
-    yield _at_least("label_agreement", "kappa of the labels", measured.kappa, settings.min_kappa, decimal)
+    yield _labels(measured.labels, settings)
 
 
 def _drift(value: float, rise: Estimate, settings: GateSettings) -> GateResult:
@@ -155,6 +158,15 @@ def _drift(value: float, rise: Estimate, settings: GateSettings) -> GateResult:
         f"({interval(rise)}), at most {decimal(settings.max_drift_rise)} is allowed"
     )
     return GateResult("drift", State.REFUSED, rise.value, settings.max_drift_rise, sentence)
+
+
+def _labels(labels: LabelAgreement, settings: GateSettings) -> GateResult:
+    if labels.failed:
+        words = "; ".join(labels.failed)
+        return GateResult(
+            "label_agreement", State.REFUSED, labels.kappa, settings.min_kappa, f"label_agreement: {words}"
+        )
+    return _at_least("label_agreement", "least kappa of the labels", labels.kappa, settings.min_kappa, decimal)
 
 
 def _diversity(system: EvaluatedSystem, settings: GateSettings) -> GateResult:
