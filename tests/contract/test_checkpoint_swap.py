@@ -121,7 +121,7 @@ def test_a_call_that_outlasts_the_draining_is_answered_by_the_champion(
     ("behaviour", "kind"),
     [
         ({"breaks_at": 400}, "engine"),
-        ({"step_s": 0.004, "slow_from": 300}, "latency"),
+        ({"step_s": 0.02, "slow_from": 300}, "latency"),
         ({"says": "fix: pho\nintent: eat\nmeaning: noodle soup\nrw: always the same"}, "drift"),
         ({"says": "fix: pho\nintent: eat\nmeaning: nothing to propose"}, "drift"),
     ],
@@ -133,8 +133,9 @@ def test_a_bad_canary_is_taken_back_within_a_second(
     """Whatever is wrong with it: no call fails, and the champion has all traffic before the registry says so."""
     publish(registry, "it1", tmp_path)
     publish(registry, "bad", tmp_path, **behaviour)
+    settings = ALARMS | ({} if kind == "latency" else {"alarm_latency_ratio": 100})  # a busy machine is no alarm
     with (
-        checkpoint_server(registry, tmp_path / "cache", {"checkpoints": ALARMS}) as server,
+        checkpoint_server(registry, tmp_path / "cache", {"checkpoints": settings}) as server,
         load_on(server) as load,
     ):
         server.split("it1", "bad", 50)
@@ -179,7 +180,7 @@ def test_a_good_canary_raises_no_alarm(registry: CheckpointRegistry, tmp_path: P
     publish(registry, "it1", tmp_path)
     publish(registry, "it2", tmp_path)
     with checkpoint_server(
-        registry, tmp_path / "cache", {"checkpoints": ALARMS | {"alarm_latency_ratio": 50}}
+        registry, tmp_path / "cache", {"checkpoints": ALARMS | {"alarm_latency_ratio": 100}}
     ) as server:
         server.split("it1", "it2", 50)
         with load_on(server) as load:
@@ -221,7 +222,7 @@ def test_a_damaged_checkpoint_is_refused(
         ({"format_version": "v2"}, {}, "format_version: it writes v2, this server reads v1"),
         ({"policy": {"policy_version": 1, "policy_id": "x" * 9_000}}, {}, "policy"),
         ({}, {"babbles": True}, "probes: 0 of 2 answers are of the rewrite format"),
-        ({}, {"step_s": 0.01}, "probes: the slowest answer took"),
+        ({}, {"step_s": 0.08}, "probes: the slowest answer took"),
         ({}, {"breaks_at": 2}, "the model broke as planned"),
     ],
     ids=["base", "format", "policy", "babbling", "slow", "broken"],
@@ -238,7 +239,7 @@ def test_a_checkpoint_that_must_not_serve_is_refused(
         folder.rename(target / "bad")
     else:
         registry.publish(folder)
-    _is_refused(registry, tmp_path, reason, probe_max_ms=500 if "step_s" in behaviour else 10_000)
+    _is_refused(registry, tmp_path, reason, probe_max_ms=2_500 if "step_s" in behaviour else 10_000)
 
 
 def test_a_checkpoint_that_needs_too_much_memory_is_refused(registry: CheckpointRegistry, tmp_path: Path) -> None:
