@@ -45,7 +45,7 @@ def hf_files(path: Path) -> dict[str, str]:
 
 
 def qwen2_config(architecture: Architecture, *, tied: bool, end_token: int | None = None) -> dict[str, Any]:
-    """Returns the config.json of an architecture, under the names that every release of transformers since 4.37 reads."""
+    """Returns the config.json of an architecture, under names that transformers 4.37 and later read."""
     config: dict[str, Any] = {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
