@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("torch") else ["test_run_*.
 def own_accelerator() -> Iterator[None]:
     """Accelerate keeps devices and precision for the whole process; each test has its own."""
     yield
-    if importlib.util.find_spec("accelerate"):
+    if "accelerate" in sys.modules:
         from accelerate.state import AcceleratorState  # noqa: PLC0415
 
         AcceleratorState._reset_state(reset_partial_state=True)

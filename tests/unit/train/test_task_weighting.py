@@ -75,7 +75,7 @@ def test_the_state_goes_through_json(kind: Weighting) -> None:
         ({"learning_rate": 0.0}, "learning_rate: must be above 0 and at most 1, got 0"),
         ({"lora_rank": 0}, "lora_rank: must be at least 1"),
         ({"warmup": float("nan")}, "warmup: must be at least 0"),
-        ({"max_example_tokens": 2000}, r"max_example_tokens: must be at most row_tokens \(1024\), got 2000"),
+        ({"max_example_tokens": 2000}, r"max_example_tokens: must be at most row_tokens \(512\), got 2000"),
         ({"tasks": ()}, "tasks: must be one or more of generation, quality, relevance"),
         ({"task_weights": {GENERATION: 1.0, QUALITY: 0.0}}, "task_weights: quality: must be above 0"),
         ({"weighting": Weighting.SCHEDULE}, "schedule: must be given with weighting schedule"),

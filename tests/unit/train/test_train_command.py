@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_a_flag_that_is_wrong_is_named(
         main(["train", "--dataset", "d", "--out", "o", *flags])
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_without_pytorch_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("iterqr_training.train.run")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--dataset", "d", "--out", "o"])
+    assert caught.value.code == 1
+    assert "torch is not installed; training needs the extra `train`: pip install" in capsys.readouterr().err
 
 
 def test_a_setting_out_of_its_limits_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ examples:
 Writes adapter/ (or weights/), run.json, metrics.jsonl and plots, and metrics to MLflow: by default a SQLite file beside
 the folder, which `mlflow ui --backend-store-uri sqlite:///build/runs/mlflow.db` shows. Needs the extra `train`.
 """
+_NON_TERMINAL_WIDTH = 120
 _DEFAULTS = {
     each.name: each.default for each in dataclasses.fields(TrainSettings) if each.default is not dataclasses.MISSING
 }
@@ -134,9 +135,15 @@ def run(options: argparse.Namespace, console: Console) -> int:
         ) from error
     with TrainProgress(console) as progress:
         finished = train(settings, progress, restart=options.restart)
+    if finished.record["status"] != "finished":  # of another process than the main one
+        return 0
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
     if finished.already:
         console.print(f"{finished.folder} was finished before; --restart begins anew", highlight=False)
-    console.print(_table(finished.record))
+    console.print(_told(finished.record["result"]), highlight=False)
+    if finished.record["result"]["metrics"]["first"]:
+        console.print(_table(finished.record["result"]["metrics"]))
     console.print(str(finished.folder), highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -153,23 +160,24 @@ def settings_of(options: argparse.Namespace) -> TrainSettings:
     return TrainSettings(**given)
 
 
-def _table(record: Mapping[str, Any]) -> Table:
-    result = record["result"]
-    metrics = result["metrics"]
+def _told(result: Mapping[str, Any]) -> str:
     ended = "stopped early" if result["stopped_early"] else "done"
-    table = Table(
-        title=f"{ended} after {result['steps']} of {result['planned_steps']} steps, best {result['best_step']}"
+    speed = f" ({result['tokens_per_second']:,.0f} a second)" if result["tokens_per_second"] else ""
+    return (
+        f"{ended} after {result['steps']} of {result['planned_steps']} steps; best: step {result['best_step']}; "
+        f"{result['tokens']:,} tokens in {result['step_seconds']:,.0f} s{speed}, "
+        f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB"
     )
+
+
+def _table(metrics: Mapping[str, Mapping[str, float]]) -> Table:
+    table = Table(title="Before the first step, and with the weights that were kept")
     table.add_column("")
-    for column in ("before", "best"):
+    for column in ("before", "kept"):
         table.add_column(column, justify="right")
-    for name in metrics["first"]:
-        table.add_row(name, f"{metrics['first'][name]:.4f}", f"{metrics['best'].get(name, float('nan')):.4f}")
-    speed = result["tokens_per_second"]
-    table.caption = f"{result['tokens']:,} tokens in {result['step_seconds']:,.0f} s" + (
-        f", {speed:,.0f} a second; " if speed else "; "
-    )
-    table.caption += f"peak memory {result['peak_memory_bytes'] / 2**30:.1f} GiB"
+    for name, before in metrics["first"].items():
+        if name.startswith("validation/") and name in metrics["best"]:
+            table.add_row(name, f"{before:.4f}", f"{metrics['best'][name]:.4f}")
     return table
 
 

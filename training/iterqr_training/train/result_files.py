@@ -25,12 +25,14 @@ def write_adapter(folder: Path, model: Any, weights: Mapping[str, Any]) -> str: 
         weights: The adapter's, by their names in the model.
     """
     config = model.peft_config["default"]
-    tensors = {name: each.contiguous() for name, each in get_peft_model_state_dict(model, dict(weights)).items()}
+    # Embeddings are not trained; asked about them, PEFT would look the base up on the hub.
+    state = get_peft_model_state_dict(model, dict(weights), save_embedding_layers=False)
+    tensors = {name: each.contiguous() for name, each in state.items()}
 
     def write(target: Path) -> None:
         config.inference_mode = True
         config.save_pretrained(str(target))
-        save_file(tensors, target / _ADAPTER_FILE, metadata={"format": "pt"})
+        _save(tensors, target / _ADAPTER_FILE)
 
     replace_folder(folder / ADAPTER, write)
     return sha256_of(folder / ADAPTER / _ADAPTER_FILE)
@@ -42,7 +44,12 @@ def write_weights(folder: Path, texts: Mapping[str, str], weights: Mapping[str, 
     def write(target: Path) -> None:
         for name, text in texts.items():
             (target / name).write_text(text, encoding="utf-8")
-        save_file(dict(weights), target / _WEIGHTS_FILE, metadata={"format": "pt"})
+        _save(weights, target / _WEIGHTS_FILE)
 
     replace_folder(folder / WEIGHTS, write)
     return sha256_of(folder / WEIGHTS / _WEIGHTS_FILE)
+
+
+def _save(tensors: Mapping[str, Any], file: Path) -> None:
+    save_file(dict(tensors), file, metadata={"format": "pt"})
+    file.chmod(0o644)  # safetensors lets only the owner read

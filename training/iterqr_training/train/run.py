@@ -31,7 +31,7 @@ from iterqr_training.train.files import write_text
 from iterqr_training.train.losses import AnswerIds
 from iterqr_training.train.metrics_log import Measured, MetricsLog
 from iterqr_training.train.plan import StepPlan, step_plan
-from iterqr_training.train.progress import TrainListener
+from iterqr_training.train.progress import Quiet, TrainListener
 from iterqr_training.train.result_files import ADAPTER, WEIGHTS, write_adapter, write_weights
 from iterqr_training.train.resume_state import BEST, STATE, LoopState, best_weights, load_state, read_loop
 from iterqr_training.train.run_record import (
@@ -52,7 +52,7 @@ _METRICS, _DATASHEET = "metrics.jsonl", "datasheet.json"
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run's folder and its run.json. `already` tells that it had been finished before."""
+    """A run's folder and its run.json, finished in the main process. `already`: it had been finished before."""
 
     folder: Path
     record: Mapping[str, Any]
@@ -79,6 +79,7 @@ def train(settings: TrainSettings, listener: TrainListener, *, restart: bool = F
     if settings.threads:
         torch.set_num_threads(settings.threads)
     accelerator = Accelerator(mixed_precision="no" if settings.precision == "fp32" else "bf16")
+    listener = listener if accelerator.is_main_process else Quiet()
     with _only_one(settings.out, accelerator):
         if restart and accelerator.is_main_process:
             _clear(settings.out)
@@ -137,6 +138,7 @@ def _train(
         outcome = {"trained_parameters": parameters, **_outcome(ended, plan, accelerator)}
         record = recorder.finish({**result, **outcome})
     accelerator.wait_for_everyone()
+    accelerator.end_training()
     return FinishedRun(settings.out, record)
 
 

@@ -125,7 +125,7 @@ class TrainSettings:
     max_steps: int = 0
     batch_examples: int = 16
     packing: bool = True
-    row_tokens: int = 1024
+    row_tokens: int = 512
     max_example_tokens: int = 512
     max_too_long: float = 0.05
     learning_rate: float | None = None
