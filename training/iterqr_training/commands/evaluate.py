@@ -13,7 +13,7 @@ from iterqr_server.models.progress import quiet_unless
 from opensearchpy import OpenSearch
 from rich.console import Console
 
-from iterqr_training.commands.stage_progress import StageProgress
+from iterqr_training.commands.step_progress import StepProgress
 from iterqr_training.errors import SettingError, StoreError
 from iterqr_training.evaluate.answers import read_answers
 from iterqr_training.evaluate.embedder import Embedder, RememberingEmbedder
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         _require_apart(heldout, validation)
     general = {name: read_general_ability(Path(file)) for name, file in options.general}
     previous = None if options.previous is None else read_answers(options.previous)
-    with ExitStack() as opened, StageProgress(console) as progress:
+    with ExitStack() as opened, StepProgress(console) as progress:
         embedder = _embedder(options, console)
         systems = list(_systems(options, embedder, opened))
         index = None

@@ -42,3 +42,8 @@ class StepProgress:
             self._console.print(f"… {step}{of}", highlight=False, markup=False, soft_wrap=True)
         task = self._progress.add_task(step, total=total)
         return lambda done: self._progress.advance(task, done)
+
+    def stage(self, name: str, total: int) -> Callable[[], None]:
+        """Begins a step of so many equal parts. Returns what is called after each."""
+        advance = self.start(name, total)
+        return lambda: advance(1)
