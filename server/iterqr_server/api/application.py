@@ -25,7 +25,7 @@ from iterqr_server.checkpoints.base_model import BaseModel
 from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.checkpoints.manager import CheckpointManager
 from iterqr_server.checkpoints.router import TrafficRouter
-from iterqr_server.checkpoints.wiring import open_manager
+from iterqr_server.checkpoints.wiring import open_manager, open_registry, read_probes
 from iterqr_server.config import ConfigError, Settings
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine
@@ -66,6 +66,9 @@ class Application:
         tracer = self._traces.get_tracer(_TRACER_NAME)
         self._base = BaseModel(open_engine, read_template(settings), read_policy_json(settings))
         self._checkpoint_engines = checkpoint_engines
+        if checkpoint_engines:  # a wrong configuration is told before the model is loaded
+            open_registry(settings.checkpoints)
+            read_probes(settings.checkpoints)
         self._manager: CheckpointManager | None = None
         self._router = TrafficRouter(self.metrics, self._on_broken, settings.checkpoints.alarm_window_s)
         self._service = RewriteService(

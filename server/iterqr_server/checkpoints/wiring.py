@@ -32,10 +32,7 @@ def open_manager(
         ConfigError: the registry's URL or the probe file cannot be used.
     """
     config = settings.checkpoints
-    try:
-        registry = CheckpointRegistry(config.registry)
-    except RegistryError as error:
-        raise ConfigError(f"checkpoints.registry: {error}") from error
+    registry = open_registry(config)
     loader = CheckpointLoader(
         registry=registry,
         cache=Path(config.cache).expanduser() if config.cache else cache_folder() / "checkpoints",
@@ -59,6 +56,18 @@ def open_manager(
         load_checkpoint=loader.load,
         writer=f"{os.uname().nodename}:{port}",
     )
+
+
+def open_registry(config: CheckpointsConfig) -> CheckpointRegistry:
+    """Returns the configured registry; nothing is read yet.
+
+    Raises:
+        ConfigError: its URL cannot be used.
+    """
+    try:
+        return CheckpointRegistry(config.registry)
+    except RegistryError as error:
+        raise ConfigError(f"checkpoints.registry: {error}") from error
 
 
 def read_probes(config: CheckpointsConfig) -> ProbeSet:

@@ -93,6 +93,21 @@ def test_a_template_of_the_package_goes_by_its_name(
     assert "rewrite.template: 'food_delivry' is no .toml file and no template of the package" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--checkpoints.registry", "nosuch://bucket"), "checkpoints.registry: nosuch://bucket: Protocol not known"),
+        (("--checkpoints.registry", "folder", "--checkpoints.probes", "/no/such.toml"), "checkpoints.probes: /no/such"),
+        (("--checkpoints.alarm_min_calls", "1"), "checkpoints.alarm_min_calls: should be greater than or equal to 5"),
+    ],
+)
+def test_a_wrong_configuration_of_checkpoints_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], words: str
+) -> None:
+    assert run(monkeypatch, "serve", *flags) == EXIT_USAGE
+    assert f"iterqr-server: {words}" in capsys.readouterr().err
+
+
 def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
