@@ -115,7 +115,7 @@ def _train(
     parameters = sum(each.numel() for each in trained)
     model, optimizer = accelerator.prepare(model, optimizer)
     torch.manual_seed(settings.seed + accelerator.process_index)
-    if loop.step or loop.best is not None:
+    if loop.step:
         load_state(accelerator, model, optimizer, settings.out)
         listener.says(f"going on after step {loop.step} of {plan.steps}")
     trainer = Trainer(
@@ -148,7 +148,7 @@ class _Recorder:
     def __init__(self, settings: TrainSettings, begun: dict[str, Any], loop: LoopState) -> None:
         self._folder, self._record = settings.out, begun
         write_record(self._folder, begun)
-        self._log = MetricsLog(self._folder / _METRICS, loop.step if loop.best is not None or loop.step else -1)
+        self._log = MetricsLog(self._folder / _METRICS, loop.step or -1)
         self._tracker: Tracker = open_tracker(settings.mlflow, self._folder, settings_json(settings), loop.tracked_run)
         self._tracked = len(self._log.entries)
 

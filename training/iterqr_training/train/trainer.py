@@ -97,9 +97,9 @@ class Trainer:
         """
         settings, steps = self._settings, self._plan.steps
         stops = False
-        if settings.validate_every and loop.step == 0 and loop.best is None:
+        if settings.validate_every and loop.step == 0:
+            # Not saved: with FSDP, PyTorch would fill the optimizer's empty state by a step that counts.
             loop = self._validated(loop, {})
-            self._save(loop)
         self._listener.begins(loop.step, steps)
         while loop.step < steps and not (stops := self._stops(loop)):
             began = time.perf_counter()
