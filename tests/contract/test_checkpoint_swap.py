@@ -40,7 +40,9 @@ class Load:
 
     def __init__(self, server: CheckpointServer, threads: int = 3) -> None:
         self.replies: list[rewrite_pb.RewriteQueryResponse] = []
+        self.begun_s: list[float] = []  # of each reply's call
         self.failures: list[grpc.RpcError] = []
+        self._both = threading.Lock()
         self._server = server
         self._numbers = itertools.count()
         self._stopped = threading.Event()
@@ -48,9 +50,12 @@ class Load:
 
     def _run(self, thread: int) -> None:
         while not self._stopped.is_set():
-            number = next(self._numbers)
+            number, begun_s = next(self._numbers), time.monotonic()
             try:
-                self.replies.append(self._server.rewrite(f"dish {number}", client_id_hash=f"{thread}-{number % 50}"))
+                reply = self._server.rewrite(f"dish {number}", client_id_hash=f"{thread}-{number % 50}")
+                with self._both:
+                    self.replies.append(reply)
+                    self.begun_s.append(begun_s)
             except grpc.RpcError as error:
                 self.failures.append(error)
             time.sleep(0.005)
@@ -140,15 +145,15 @@ def test_a_bad_canary_is_taken_back_within_a_second(
     ):
         server.split("it1", "bad", 50)
         server.wait_until(lambda: server.running.metric("iterqr_rollback_seconds_count") == 1)
-        calls = len(load.replies)
+        taken_back_s = time.monotonic()
         assert server.running.metric("iterqr_rollback_seconds_sum") < 1
         assert server.running.metric("iterqr_canary_alarms_total", kind=kind) == 1
         state = registry.read_state()
         assert state.split == Split("it1")
         assert state.reason.startswith(f"rolled back ({kind})")
         load.go_on()
-        late = load.replies[calls + 8 :]  # calls that had begun may still end
-        assert {reply.checkpoint_id for reply in late} == {"it1"}
+        calls = zip(load.replies, load.begun_s, strict=False)
+        assert {reply.checkpoint_id for reply, begun_s in calls if begun_s > taken_back_s} == {"it1"}
         told = {checkpoint.checkpoint_id: checkpoint for checkpoint in server.state().loaded}
         assert told["bad"].state == pb.CHECKPOINT_STATE_FAILED
         assert told["bad"].reason == state.reason

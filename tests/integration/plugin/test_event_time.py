@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from iterqr_dev_node import NodeInstance, NodeOptions, NodeStartError, build_plugin
 from opensearchpy import OpenSearch
+from opensearchpy.exceptions import TransportError
 from support.dish_catalog import TYPO, index_dishes
 from support.opensearch_node import DEFAULT_VERSION, KNN_VERSION, TEST_SETTINGS, RunningNode
 from support.plugin_search import PluginSearch, eventually, hits, match, outcome, refusal, set_endpoint
@@ -62,11 +64,16 @@ def logged(plugin: PluginSearch, query_id: str, index: str) -> dict[str, Any]:
 
 def written(plugin: PluginSearch, query_id: str, index: str) -> list[dict[str, Any]]:
     plugin.client.indices.refresh(index=index, params={"ignore_unavailable": "true"})
-    found = plugin.client.search(
-        index=index,
-        body={"query": {"term": {"query_id": query_id}}},
-        params={"ignore_unavailable": "true"},
-    )
+    try:
+        found = plugin.client.search(
+            index=index,
+            body={"query": {"term": {"query_id": query_id}}},
+            params={"ignore_unavailable": "true"},
+        )
+    except TransportError as error:
+        if error.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+            raise
+        return []  # the index has just been made, and its shard has not started
     return [hit["_source"] for hit in hits(found)]
 
 

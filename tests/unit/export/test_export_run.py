@@ -238,7 +238,7 @@ REFUSED: dict[str, tuple[Callable[[World], object], str]] = {
     "weights that name no base": (_without_run, "does not say which base"),
     "a template that is not there": (
         lambda w: setattr(w, "settings", replace(w.settings, template="tapas")),
-        "'tapas' is no .toml file and none of food_delivery",
+        "'tapas' is no .toml file and no template of the package",
     ),
     "a policy that is none": (
         lambda w: setattr(w, "settings", replace(w.settings, policy=w.write("p.json", {"policy_version": 1}))),
