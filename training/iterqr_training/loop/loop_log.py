@@ -1,6 +1,6 @@
 """loop.json: which stages are done, and what came of each; a start that follows does not repeat them.
 
-    {"schema": "iterqr-loop/v1", "identity": "...", "iterations": {"1": {"serve": {"seconds": 0.1, "facts": {...}}}}}
+{"schema": "iterqr-loop/v1", "identity": "...", "iterations": {"1": {"serve": {"seconds": 0.1, "facts": {...}}}}}
 """
 
 from __future__ import annotations

@@ -42,7 +42,11 @@ def served_model(name: str, flags: Mapping[str, str], folder: Path) -> Iterator[
         "grpc.host": _HOST,
         "grpc.port": address.rpartition(":")[2],
     }
-    command = [str(server_command()), "serve", *(part for flag, value in given.items() for part in (f"--{flag}", value))]
+    command = [
+        str(server_command()),
+        "serve",
+        *(part for flag, value in given.items() for part in (f"--{flag}", value)),
+    ]
     log = folder / f"{name}.log"
     with own_process(command, log, folder / f"{name}.pid") as process:
         _wait_until_serving(name, address, process, log)

@@ -9,9 +9,7 @@ from iterqr_training.loop.machine import planned
 from iterqr_training.loop.stage import Stage
 
 
-def seconds_left(
-    iterations: int, seconds: Mapping[tuple[int, Stage], float], refused: Collection[int]
-) -> float | None:
+def seconds_left(iterations: int, seconds: Mapping[tuple[int, Stage], float], refused: Collection[int]) -> float | None:
     """Returns the seconds of the stages that are not done, each as long as its mean; None if one was never done.
 
     Args:
