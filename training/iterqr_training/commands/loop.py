@@ -6,7 +6,6 @@ import argparse
 import hashlib
 import importlib
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -153,7 +152,7 @@ def _factory(text: str) -> Callable[[Path, Console], TrafficSource]:
     module, colon, name = text.partition(":")
     if not (module and colon and name):
         raise SettingError(f"--traffic {text!r} is not like MODULE:FACTORY")
-    sys.path.insert(0, os.getcwd())  # a person's own module lies where they are
+    sys.path.insert(0, str(Path.cwd()))  # a person's own module lies where they are
     try:
         found: Callable[[Path, Console], TrafficSource] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:

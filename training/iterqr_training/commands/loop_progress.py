@@ -1,4 +1,4 @@
-"""Shows how the loop goes: a line for each stage, and on a terminal what goes on and about how long it all takes yet."""
+"""Shows how the loop goes: a line for each stage, and on a terminal what goes on and about how long it takes yet."""
 
 from __future__ import annotations
 

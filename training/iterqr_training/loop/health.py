@@ -120,8 +120,8 @@ def _collapse(readings: Sequence[Reading], limits: DetectorLimits) -> Alarm | No
     first, before, last = readings[0], readings[-2], readings[-1]
     if last.distinct_2 < (1 - limits.max_variety_loss) * first.distinct_2:
         words = (
-            f"{percent(last.distinct_2)} of the pairs of words in rewrites of {last.name} are distinct, of {first.name} "
-            f"{percent(first.distinct_2)}; at most {percent(limits.max_variety_loss)} of it may be lost"
+            f"{percent(last.distinct_2)} of the pairs of words in rewrites of {last.name} are distinct, of "
+            f"{first.name} {percent(first.distinct_2)}; at most {percent(limits.max_variety_loss)} of it may be lost"
         )
         return Alarm(AlarmName.LOOP_COLLAPSE, words)
     falls = last.distinct_2 < before.distinct_2 and last.novelty < before.novelty
