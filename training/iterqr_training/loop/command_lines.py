@@ -25,7 +25,7 @@ class CommandLines:
 
     def collect(self, site: Site) -> list[str]:
         """Into the store of all iterations."""
-        key = ["--client-key-env", site.client_key_env] if site.client_key_env else []
+        key = [] if site.client_key_file is None else ["--client-key-file", str(site.client_key_file)]
         return ["collect", "--url", site.url, "--folder", str(self._loop.signals), *key]
 
     def attribute(self, arm: str, application: str) -> list[str]:

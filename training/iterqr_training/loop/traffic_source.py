@@ -29,7 +29,7 @@ class Site:
         validation: Truth set that policies are fitted to; none of its queries is held out.
         vocabulary: Texts that are spelt rightly, one a line; None: without.
         base_model: What checkpoints are trained from, as the server's `model.name`.
-        client_key_env: Environment variable with the key of client ids, for `collect`; "" if there is none.
+        client_key_file: Has the key by which client ids are hashed, for `collect`; None if there is none.
         server_flags: Of a second `iterqr-server` that reads the same hints: name (`hints.url`) and value.
     """
 
@@ -41,7 +41,7 @@ class Site:
     validation: Path
     vocabulary: Path | None
     base_model: str
-    client_key_env: str = ""
+    client_key_file: Path | None = None
     server_flags: Mapping[str, str] = field(default_factory=dict)
 
 
