@@ -22,6 +22,7 @@ from iterqr_training.loop.traffic_source import CONTROL, EXPERIMENT, TREATMENT, 
 from iterqr_training.signals.signal_folder import raw_files_of
 from iterqr_training.signals.tables import HIT_CHANNELS, IMPRESSIONS, REWRITES, TableSpec
 from opensearchpy import OpenSearch
+from opensearchpy.exceptions import OpenSearchException
 from rich.console import Console
 
 from iterqr_benchmarks.errors import BenchmarkError, MarketplaceError
@@ -47,6 +48,7 @@ _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
 _BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
+_LONGEST_CACHE_S = 3_600  # what a node allows
 _PATIENCE_S = 60.0
 
 
@@ -214,11 +216,13 @@ def _told() -> Iterator[None]:
         yield
     except (BenchmarkError, DevNodeError) as error:
         raise SourceError(str(error)) from error
+    except OpenSearchException as error:
+        raise SourceError(f"the node does not answer as it should: {str(error)[:300]}") from error
 
 
 def _cache_ttl(number: int) -> str:
     """Another for each number, which empties the node's cache: it does not know which checkpoint served."""
-    return f"{3_600 + number}s"
+    return f"{_LONGEST_CACHE_S - number}s"
 
 
 def _wait_for_logs(url: str) -> None:

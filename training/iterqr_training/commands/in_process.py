@@ -1,4 +1,4 @@
-"""Runs commands of this program in this process, with what they print in a log: for a command that needs others."""
+"""Runs commands of this program for one that needs others, with what they print in a log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 
 from iterqr_training.commands.interface import Command
 from iterqr_training.errors import StoreError
+from iterqr_training.loop.command_runner import run_apart
 
 _WIDTH = 160
 
@@ -39,3 +40,7 @@ class InProcess:
                 return run(options, console)
         except OSError as error:
             raise StoreError(f"{log} cannot be written: {error}") from error
+
+    def run_apart(self, line: Sequence[str], log: Path) -> None:
+        """See `CommandRunner`."""
+        run_apart(line, log)

@@ -16,18 +16,22 @@ _LINES_SHOWN = 10
 
 
 class CommandRunner(Protocol):
-    """Runs commands in this process. What they print goes to a log."""
+    """Runs commands. What they print goes to a log."""
 
     def check(self, line: Sequence[str]) -> None:
         """Parses a command line and does nothing; a wrong flag ends the program as argparse does."""
         ...
 
     def run(self, line: Sequence[str], log: Path) -> int:
-        """Runs a command and returns its exit status, as `Command.run` does.
+        """Runs a command in this process and returns its exit status, as `Command.run` does.
 
         Raises:
             TrainingError: As the command.
         """
+        ...
+
+    def run_apart(self, line: Sequence[str], log: Path) -> None:
+        """Runs a command in a process of its own, which gives its memory back; see `run_apart`."""
         ...
 
 

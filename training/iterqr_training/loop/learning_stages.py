@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from iterqr_training.errors import CheckFailedError, RunError, SettingError, Sto
 from iterqr_training.export.publishing import publish
 from iterqr_training.loop.checkpoint_service import checkpoints_at
 from iterqr_training.loop.command_lines import CANDIDATE, CHAMPION, UNTUNED, CommandLines
-from iterqr_training.loop.command_runner import CommandRunner, run_apart
+from iterqr_training.loop.command_runner import CommandRunner
 from iterqr_training.loop.folders import IterationFolder, LoopFolder
 from iterqr_training.loop.health import find_alarms
 from iterqr_training.loop.loop_log import LoopLog
@@ -26,6 +26,7 @@ from iterqr_training.loop.settings import LoopSettings
 from iterqr_training.loop.stage import Stage, StageOutcome
 from iterqr_training.loop.traffic_source import OnProgress, Played, Site, TrafficSource
 
+ServeModel = Callable[[str, Mapping[str, str], Path], AbstractContextManager[str]]
 _CHAMPION, _BASE, _CHECKPOINT = "champion", "base", "checkpoint"
 
 
@@ -39,6 +40,7 @@ class LearningStages:
         commands: Runs commands.
         running: Closes what was started.
         on_progress: Told of searches that are done.
+        serve: Starts a server for one model; see `served_model`.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class LearningStages:
         commands: CommandRunner,
         running: ExitStack,
         on_progress: OnProgress,
+        serve: ServeModel = served_model,
     ) -> None:
         self._settings = settings
         self._source = source
@@ -56,6 +59,7 @@ class LearningStages:
         self._commands = commands
         self._running = running
         self._on_progress = on_progress
+        self._serve_model = serve
         self._folder = LoopFolder(settings.folder)
         self._site: Site | None = None
         self._work: Mapping[Stage, Callable[[int], StageOutcome]] = {
@@ -166,7 +170,7 @@ class LearningStages:
         }
         with (
             self._untuned(iteration) as untuned,
-            served_model(CANDIDATE, {**site.server_flags, **served}, self._folder.servers) as address,
+            self._serve_model(CANDIDATE, {**site.server_flags, **served}, self._folder.servers) as address,
         ):
             servers = [(UNTUNED, untuned), (CANDIDATE, address)]
             if self._champion_name(iteration) == CHAMPION:
@@ -244,7 +248,7 @@ class LearningStages:
             yield site.server
             return
         flags = {**site.server_flags, "model.name": site.base_model}
-        with served_model(UNTUNED, flags, self._folder.servers) as address:
+        with self._serve_model(UNTUNED, flags, self._folder.servers) as address:
             yield address
 
     def _base(self) -> str:
@@ -281,7 +285,7 @@ class LearningStages:
         return self._commands.run(line, self._own(iteration).log(stage))
 
     def _apart(self, iteration: int, stage: Stage, line: list[str]) -> None:
-        run_apart(line, self._own(iteration).log(stage))
+        self._commands.run_apart(line, self._own(iteration).log(stage))
 
 
 def _only_folder(path: Path) -> Path:
