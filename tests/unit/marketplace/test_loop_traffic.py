@@ -57,7 +57,7 @@ def test_another_world_or_pipeline_is_another_loop_and_threads_are_not(tmp_path:
         {"heldout": {**FEW, Band.TAIL: 7}},
         {"canary_searches": 7},
     ):
-        assert source(tmp_path, replace(OPTIONS, **changes)).identity != own  # type: ignore[arg-type]
+        assert source(tmp_path, replace(OPTIONS, **changes)).identity != own
 
 
 def test_each_play_has_a_cache_of_its_own_within_what_a_node_allows() -> None:

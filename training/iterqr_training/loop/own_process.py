@@ -21,14 +21,14 @@ def own_process(command: Sequence[str], log: Path, note: Path) -> Iterator[subpr
     Args:
         command: With its arguments.
         log: Gets what it prints; replaced.
-        note: File that its process id is kept in meanwhile. What an earlier start left running under it ends first.
+        note: File that tells which process it is meanwhile. What an earlier start left running under it ends first.
     """
-    end_noted(note, command)
+    end_noted(note)
     log.parent.mkdir(parents=True, exist_ok=True)
     note.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
-        note.write_text(str(process.pid))
+        note.write_text(f"{process.pid} {_started(process.pid)}")
         try:
             yield process
         finally:
@@ -41,14 +41,15 @@ def own_process(command: Sequence[str], log: Path, note: Path) -> Iterator[subpr
             note.unlink(missing_ok=True)
 
 
-def end_noted(note: Path, command: Sequence[str]) -> None:
-    """Ends the process that a note names if it still runs that command; another that got its number is left alone."""
+def end_noted(note: Path) -> None:
+    """Ends the process that a note names, if it still runs; another that got its number is left alone."""
     try:
-        pid = int(note.read_text())
+        number, started = note.read_text().split()
+        pid = int(number)
     except (FileNotFoundError, ValueError):
         return
     deadline = time.monotonic() + _PATIENCE_S
-    while _runs(pid, command):
+    while _started(pid) == started:
         late = time.monotonic() > deadline
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
@@ -56,10 +57,11 @@ def end_noted(note: Path, command: Sequence[str]) -> None:
     note.unlink(missing_ok=True)
 
 
-def _runs(pid: int, command: Sequence[str]) -> bool:
-    """Where the system does not tell command lines, nothing is ended."""
+def _started(pid: int) -> str:
+    """When a process that runs was started, in the system's ticks; "-" where the system does not tell."""
     try:
-        told = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may have spaces
     except OSError:
-        return False
-    return os.fsencode(command[0]) in told and os.fsencode(command[-1]) in told
+        return "-"
+    state, ticks = fields[0], fields[19]
+    return "-" if state == "Z" else ticks

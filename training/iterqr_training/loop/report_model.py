@@ -12,7 +12,7 @@ from typing import Any
 
 from iterqr_training.errors import StoreError
 from iterqr_training.experiments.estimate import UNDEFINED, Estimate
-from iterqr_training.loop.command_lines import CANDIDATE
+from iterqr_training.loop.command_lines import CANDIDATE, UNTUNED
 from iterqr_training.loop.folders import IterationFolder, LoopFolder
 from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.machine import planned
@@ -81,13 +81,14 @@ class ChangedQuery:
 class IterationReport:
     """One iteration, as far as it has come. `verdict` is "promoted", "refused", "measured" or "not ended".
 
-    `served` had the traffic; `made` is the checkpoint that it made, "" if none was sealed.
+    `served` had the traffic, `served_name` says which that is; `made` is the checkpoint that it made, "" if none was sealed.
     """
 
     number: int
     verdict: str
     refusal: str
     served: str
+    served_name: str
     made: str
     searches: int
     problem: str
@@ -141,6 +142,7 @@ def _iteration(own: IterationFolder, number: int, iterations: int, log: LoopLog)
         verdict=_verdict(log, number, iterations, refusal),
         refusal=refusal,
         served=str(facts(Stage.SERVE).get("champion", "")),
+        served_name=_name_of(log, str(facts(Stage.SERVE).get("champion", "")), number),
         made=str(facts(Stage.SEAL).get("checkpoint", "")),
         searches=int(facts(Stage.TRAFFIC).get("searches", 0)),
         problem=str(facts(Stage.EXPERIMENT).get("problem", "")),
@@ -164,6 +166,14 @@ def _verdict(log: LoopLog, number: int, iterations: int, refusal: str) -> str:
     if number > iterations and log.find(number, Stage.EXPERIMENT) is not None:
         return "measured"
     return "not ended"
+
+
+def _name_of(log: LoopLog, checkpoint: str, number: int) -> str:
+    for each in range(1, number):
+        done = log.find(each, Stage.PROMOTE)
+        if done is not None and done.outcome.facts["champion"] == checkpoint:
+            return f"iteration {each}"
+    return UNTUNED
 
 
 def _system(told: Mapping[str, Any], band: str) -> SystemRow:

@@ -51,7 +51,9 @@ def _lift_plots(iterations: Sequence[IterationReport]) -> dict[str, Markup]:
     return {
         label: lifts_plot(
             [
-                LiftRow(f"round {each.number}: {each.served}", (("unpaired", lift.unpaired), ("paired", lift.paired)))
+                LiftRow(
+                    f"round {each.number}: {each.served_name}", (("unpaired", lift.unpaired), ("paired", lift.paired))
+                )
                 for each in iterations
                 for lift in each.lifts
                 if lift.metric == metric

@@ -321,6 +321,7 @@ def test_the_report_tells_every_round_and_escapes_queries(loop: Loop) -> None:
     assert "<pho>" not in page
     told = json.loads((loop.settings.folder / "report.json").read_text("utf-8"))
     assert [each["verdict"] for each in told["iterations"]] == ["promoted", "refused", "measured"]
+    assert [each["served_name"] for each in told["iterations"]] == ["untuned", "iteration 1", "iteration 1"]
     first = told["iterations"][0]
     assert first["seconds"].keys() == set(Stage)
     assert first["systems"][0]["values"]["rewrite_p5"] == {"value": 0.2, "low": 0.1, "high": 0.3}

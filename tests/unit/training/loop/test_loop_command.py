@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ class NoUsers:
 
 
 @pytest.fixture
-def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
+def factory(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A module whose factory keeps the folders that it was called with."""
     made: list[Path] = []
     module = types.ModuleType("users_of_a_test")
@@ -33,7 +32,7 @@ def factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     module.nobody = nobody  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(command_runner, "_EXTRA", ("json",))
-    yield made
+    return made
 
 
 def run(folder: Path, *flags: str) -> int:
@@ -95,6 +94,6 @@ def test_a_stage_that_fails_is_told_with_the_report_of_what_was_done(
     told = capsys.readouterr()
     assert "nobody searches" in told.err
     assert "✓ iteration 1: serve" in told.out
-    assert "base-model served" in (tmp_path / "loop" / "report.html").read_text("utf-8")
+    assert "untuned (base-model) served" in (tmp_path / "loop" / "report.html").read_text("utf-8")
     assert run(tmp_path / "loop", "--with", "train: --epochs 9") == 1
     assert "other settings" in capsys.readouterr().err

@@ -98,7 +98,7 @@ def test_what_was_trained_is_exported_adapter_or_all_weights(tmp_path: Path) -> 
 
 def test_a_command_runs_here_with_its_line_in_the_log(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "gate.log"
-    with pytest.raises(StoreError, match=r"evaluation\.json"):
+    with pytest.raises(StoreError, match=r"datasheet\.json"):
         commands().run(CommandLines(LoopSettings(tmp_path), 1).gate(UNTUNED), log)
     assert log.read_text("utf-8").startswith("$ iterqr-train gate --evaluation ")
 

@@ -158,12 +158,12 @@ def test_another_version_is_told(tmp_path: Path) -> None:
 
 
 def test_time_left_is_what_stages_took_before() -> None:
-    first = {(1, stage): 10.0 for stage in LEARNING}
+    first: dict[Place, float] = {(1, stage): 10.0 for stage in LEARNING}
     assert seconds_left(2, first, ()) == pytest.approx(10.0 * (len(LEARNING) + len(MEASURING)))
     assert seconds_left(2, first, (2,)) == pytest.approx(10.0 * len(MEASURING))
 
 
 def test_time_left_is_unknown_until_each_stage_was_done_once() -> None:
-    some = {(1, stage): 10.0 for stage in LEARNING if stage is not Stage.PROMOTE}
+    some: dict[Place, float] = {(1, stage): 10.0 for stage in LEARNING if stage is not Stage.PROMOTE}
     assert seconds_left(1, some, ()) is None
     assert seconds_left(1, some, (1,)) == pytest.approx(10.0 * len(MEASURING))
