@@ -81,7 +81,7 @@ class ChangedQuery:
 class IterationReport:
     """One iteration, as far as it has come. `verdict` is "promoted", "refused", "measured" or "not ended".
 
-    `served` had the traffic, `served_name` says which that is; `made` is the checkpoint that it made, "" if none was sealed.
+    `served` had the traffic, `served_name` says which that is; `made` is the checkpoint that it made, "" if none was.
     """
 
     number: int
