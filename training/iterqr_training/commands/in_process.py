@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class InProcess:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8") as file:
                 console = Console(file=file, width=_WIDTH, force_terminal=False)
-                console.print(f"$ iterqr-train {' '.join(line)}", highlight=False, markup=False, soft_wrap=True)
+                console.print(f"$ iterqr-train {shlex.join(line)}", highlight=False, markup=False, soft_wrap=True)
                 return run(options, console)
         except OSError as error:
             raise StoreError(f"{log} cannot be written: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,9 @@ def run_apart(line: Sequence[str], log: Path) -> None:
         RunError: It failed; the message has the end of its log.
     """
     command = [sys.executable, "-m", "iterqr_training.main", *line]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"$ iterqr-train {shlex.join(line)}\n")
     with own_process(command, log, log.with_suffix(".pid")) as process:
         status = process.wait()
     if status:

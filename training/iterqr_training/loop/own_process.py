@@ -20,13 +20,13 @@ def own_process(command: Sequence[str], log: Path, note: Path) -> Iterator[subpr
 
     Args:
         command: With its arguments.
-        log: Gets what it prints; replaced.
+        log: Gets what it prints, after what is there.
         note: File that tells which process it is meanwhile. What an earlier start left running under it ends first.
     """
     end_noted(note)
     log.parent.mkdir(parents=True, exist_ok=True)
     note.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
         note.write_text(f"{process.pid} {_started(process.pid)}")
         try:
