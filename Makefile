@@ -71,6 +71,10 @@ soak: $(SYNCED) ## Half an hour of mixed load through the plugin: nothing may gr
 sim: $(SYNCED) ## Simulate a marketplace: 10,000 searches, collected, attributed, judged; build/sim/report.html (stopped, it goes on)
 	$(BIN)/iterqr-bench sim $(ARGS)
 
+.PHONY: loop
+loop: $(TRAIN_SYNCED) ## Learn from the marketplace's users, three iterations; build/loop/report.html (stopped, it goes on; needs PyTorch)
+	$(BIN)/iterqr-bench loop $(ARGS)
+
 .PHONY: test
 test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)

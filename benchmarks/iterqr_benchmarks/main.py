@@ -22,6 +22,7 @@ from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
+from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
 from iterqr_benchmarks.queries.load import QuerySetName, load_queries
@@ -77,6 +78,8 @@ examples:
   iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
   iterqr-bench sim --paired               and both arms again by the same users: paired intervals
   iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
+  iterqr-bench loop                       learn from that marketplace's users, three times; build/loop/report.html
+  iterqr-bench loop --iterations 1 --searches 300 --with 'train: --max-steps 5'
   iterqr-bench truth --output build/truth/heldout.jsonl   held-out queries of that marketplace, to evaluate on
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
@@ -229,6 +232,10 @@ def _signals(options: argparse.Namespace, console: Console) -> int:
 def _sim(options: argparse.Namespace, console: Console) -> int:
     run_sim(sim_options(options, _stack(options)), console)
     return 0
+
+
+def _loop(options: argparse.Namespace, console: Console) -> int:
+    return run_bench_loop(options, _stack(options), console)
 
 
 def _truth(options: argparse.Namespace, console: Console) -> int:
@@ -408,6 +415,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
+    add_bench_loop_flags(
+        add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", sim_stack)
+    )
     add_truth_flags(
         add("truth", _truth, "write held-out queries of a simulated world, with the dishes that satisfy them")
     )

@@ -24,6 +24,7 @@ from iterqr_training.commands import (
     health,
     hints,
     label,
+    loop,
     quantize,
     train,
 )
@@ -50,6 +51,7 @@ _COMMANDS: tuple[Command, ...] = (
     ablation,
     export,
     quantize,
+    loop,
 )
 
 

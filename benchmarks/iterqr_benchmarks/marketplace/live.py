@@ -26,11 +26,9 @@ CONTROL_PIPELINE = "iterqr-control"
 EXPERIMENT = "marketplace"
 HISTORY_INDEX = f"{HINTS_INDEX}-history"
 _EXPERIMENT = "plugins.iterqr.experiment."
-_ALWAYS = {
-    "plugins.iterqr.impressions.enabled": True,
-    "plugins.iterqr.ubi.write_queries": True,
-    "plugins.iterqr.client.cache.ttl": "1h",  # a simulated week passes within minutes
-}
+CACHE_TTL = "1h"  # a simulated week passes within minutes
+_ALWAYS = {"plugins.iterqr.impressions.enabled": True, "plugins.iterqr.ubi.write_queries": True}
+_CACHE_TTL = "plugins.iterqr.client.cache.ttl"
 
 
 def fill_node(client: OpenSearch, world: WorldSettings, on_detail: Callable[[str], None]) -> FilledWorld:
@@ -81,6 +79,9 @@ def run_against(
     traffic: TrafficSettings,
     folder: Path,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
+    *,
+    application: str = "",
+    cache_ttl: str = CACHE_TTL,
 ) -> TrafficSummary:
     """Runs traffic against a node with a world and open arms, from where an earlier start was stopped.
 
@@ -92,22 +93,25 @@ def run_against(
         traffic: Who searches how much.
         folder: For ledger and state.
         on_progress: Called after each search.
+        application: That searches and events name; "" for that of the arm.
+        cache_ttl: How long the node keeps rewrites; another than before empties its cache.
 
     Raises:
         MarketplaceError: See `run_traffic`.
     """
     # No retries: a search that was answered has left its traces.
     with OpenSearch(url, timeout=120, max_retries=0, pool_maxsize=traffic.threads) as client:
-        client.cluster.put_settings(body={"persistent": cluster_settings(traffic)})
-        node = OpenSearchNode(client, pipeline_of(traffic.arm), application_of(traffic.arm))
+        client.cluster.put_settings(body={"persistent": cluster_settings(traffic, cache_ttl)})
+        node = OpenSearchNode(client, pipeline_of(traffic.arm), application or application_of(traffic.arm))
         return run_traffic(node, open_market(world), traffic, folder, on_progress)
 
 
-def cluster_settings(traffic: TrafficSettings) -> dict[str, Any]:
+def cluster_settings(traffic: TrafficSettings, cache_ttl: str = CACHE_TTL) -> dict[str, Any]:
     """Returns the cluster settings of a run; None takes one back."""
     splits = traffic.arm == "split"
     return {
         **_ALWAYS,
+        _CACHE_TTL: cache_ttl,
         f"{_EXPERIMENT}name": EXPERIMENT if splits else None,
         f"{_EXPERIMENT}treatment_percent": traffic.treatment_percent if splits else None,
     }

@@ -218,6 +218,7 @@ def server_settings(settings: StackSettings, http_port: int, address: str, metri
             "catalog_index": DISHES_INDEX,
             "budget_ms": settings.hints_budget_ms,
         },
+        "checkpoints": {"registry": settings.registry},
         "rewrite": {"template": settings.template, "default_deadline_ms": settings.channel.budget_ms},
         "telemetry": {"prometheus_port": metrics_port},
     }

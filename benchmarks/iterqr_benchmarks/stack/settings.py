@@ -29,7 +29,8 @@ class ChannelSettings:
 class StackSettings:
     """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default.
 
-    `hints_budget_ms`: time the server has for reading hints; after it the query is rewritten without.
+    `hints_budget_ms`: time the server has for reading hints; after it the query is rewritten without. `registry`: of
+    the checkpoints that the server follows, a folder; "" for the model alone.
     """
 
     opensearch_version: str = DEFAULT_VERSION
@@ -39,4 +40,5 @@ class StackSettings:
     http_port: int = 0
     grpc_port: int = 0
     hints_budget_ms: int = 50
+    registry: str = ""
     channel: ChannelSettings = field(default_factory=ChannelSettings)

@@ -18,8 +18,10 @@ from iterqr_training.dataset.build import build_dataset
 from iterqr_training.dataset.dataset_folder import write_dataset
 from iterqr_training.dataset.rows import SPLITS, LabelSource
 from iterqr_training.dataset.settings import DatasetSettings
+from iterqr_training.evaluate.truth import read_truth as read_queries
 from iterqr_training.labels.label_files import read_labels
 from iterqr_training.labels.label_folder import read_label_folder
+from iterqr_training.labels.records import query_key
 from iterqr_training.labels.reference import HUMAN, read_truth, reference
 
 _HELP = "make a training dataset of the labels of all iterations"
@@ -29,6 +31,7 @@ examples:
   iterqr-train dataset --labels build/labels --out build/dataset
   iterqr-train dataset --labels loop/1/labels --labels loop/2/labels --out loop/2/dataset --replay-share 0.3
   iterqr-train dataset --labels build/labels --out build/dataset --holdout-from 2026-03-20T00:00:00+00:00
+  iterqr-train dataset --labels build/labels --out build/dataset --exclude heldout.jsonl --exclude validation.jsonl
   iterqr-train dataset --labels build/labels --out build/dataset --human judged.csv     check the finished rows, too
 
 Writes train, validation and test.parquet, datasheet.json and DATASHEET.md. The same labels give the same bytes. Labels,
@@ -67,6 +70,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the dataset")
     parser.add_argument("--human", type=Path, action="append", default=[], metavar="FILE", help="to compare with")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="a simulator's, to compare with")
+    parser.add_argument(
+        "--exclude",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="truth set of `evaluate`: its queries are in no split; may be repeated",
+    )
     rules = parser.add_argument_group("rules")
     for each in fields(DatasetSettings):
         default = getattr(_DEFAULTS, each.name)
@@ -89,6 +100,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         references.append(reference(HUMAN, told))
     if options.truth:
         references.append(read_truth(options.truth))
+    held_out = {query_key(each.query) for file in options.exclude for each in read_queries(file)}
     with StepProgress(console) as progress:
         on_read = progress.start("labels", len(options.labels))
         folders = []
@@ -96,7 +108,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
             folders.append(read_label_folder(path))
             on_read(1)
         progress.start("examples", None)
-        dataset = build_dataset(folders, references, settings)
+        dataset = build_dataset(folders, references, settings, held_out)
         progress.start("files", None)
         sheet = write_dataset(options.out, dataset, folders, settings)
     if not console.is_terminal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from iterqr_proto.rewrite_format import YES, parse
@@ -41,7 +41,10 @@ class Dataset:
 
 
 def build_dataset(
-    folders: Sequence[LabelFolder], references: Sequence[Reference], settings: DatasetSettings
+    folders: Sequence[LabelFolder],
+    references: Sequence[Reference],
+    settings: DatasetSettings,
+    held_out: Collection[str] = (),
 ) -> Dataset:
     """Builds all splits.
 
@@ -49,6 +52,7 @@ def build_dataset(
         folders: Of labels, one for each iteration, in any order.
         references: People's labels or truth that finished examples are compared with; none: no check.
         settings: The rules.
+        held_out: Words (`comparison_form`) of queries that are measured on: no split has an example of them.
 
     Raises:
         CheckFailedError: Labels, or the finished examples, fail the check `label_agreement`.
@@ -59,6 +63,9 @@ def build_dataset(
     examples = [*generation_examples(found, settings, left_out), *pair_examples(found.known, left_out)]
     by_split: dict[str, list[Example]] = {split: [] for split in SPLITS}
     for each in examples:
+        if each.query_key in held_out:
+            left_out["query is held out to measure on"] += 1
+            continue
         split = split_of(each.query_key, settings)
         if is_of_its_time(split, each.observed_at, settings):
             by_split[split].append(each)

@@ -17,7 +17,7 @@ from iterqr_training.dataset.rows import EXAMPLES, SPLITS, LabelSource, Task
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.errors import CheckFailedError, SettingError, StoreError
 from iterqr_training.labels.label_folder import LabelFolder
-from iterqr_training.labels.records import Kind, Label
+from iterqr_training.labels.records import Kind, Label, query_key
 from iterqr_training.labels.reference import TRUTH, reference
 from support.labelling import NOON, make_chain, make_folder, make_label
 
@@ -226,3 +226,12 @@ def test_a_new_dataset_takes_the_place_of_the_old_but_of_nothing_else(tmp_path: 
     assert {each.name for each in tmp_path.iterdir()} == {"labels", "dataset"}
     with pytest.raises(StoreError, match="is not empty and no dataset"):
         write_dataset(tmp_path / "labels", dataset, [folder], ALL_TRAIN)
+
+
+def test_queries_that_are_measured_on_are_in_no_split_and_counted(tmp_path: Path) -> None:
+    labels = [make_label(query=query) for query in ("chiken soup", "pad thai")]
+    folder = make_folder(tmp_path / "labels", labels)
+    dataset = build_dataset([folder], [], ALL_TRAIN, {query_key("Chiken  SOUP")})
+    kept = {each.query_key for examples in dataset.splits.values() for each in examples}
+    assert kept == {query_key("pad thai")}
+    assert dataset.left_out["query is held out to measure on"] == 1

@@ -1,0 +1,63 @@
+"""`iterqr-bench loop`: the loop on the simulated marketplace."""
+
+from __future__ import annotations
+
+import argparse
+
+from iterqr_training.commands.loop import add_loop_flags, learn, loop_settings
+from iterqr_training.errors import TrainingError
+from rich.console import Console
+
+from iterqr_benchmarks.errors import MarketplaceError
+from iterqr_benchmarks.marketplace.loop_traffic import HELDOUT, VALIDATION, LoopTraffic, SimulatedTraffic
+from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
+from iterqr_benchmarks.stack.settings import StackSettings
+
+# Made-up users need no protection, and 600 rows are what two cores learn from in minutes.
+_FLAGS = {
+    "attribute": ("--min-clients", "1"),
+    "label": ("--min-clients", "1"),
+    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200"),
+}
+
+
+def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds all flags but `--folder` and those of the stack."""
+    for name, default, text in (
+        ("users", 300, "of each iteration"),
+        ("searches", 1_200, "needs searched for in each iteration and arm"),
+        ("days", TrafficSettings().days, "of simulated time in each iteration"),
+        ("threads", TrafficSettings().threads, "searches at the same time"),
+        ("merchants", 200, "of the world"),
+        ("dishes", 4_000, "of the world"),
+        ("regions", 4, "of the world"),
+        ("canary-searches", 200, "by which a canary is judged"),
+        *((f"heldout-{band}", count, "queries that all measures are taken on") for band, count in HELDOUT.items()),
+        *((f"validation-{band}", count, "queries that policies are fitted to") for band, count in VALIDATION.items()),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default:,})")
+    add_loop_flags(parser)
+
+
+def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: Console) -> int:
+    """Runs the loop, or goes on with it.
+
+    Raises:
+        MarketplaceError: A stage could not be done; what was done is kept.
+    """
+    traffic = LoopTraffic(
+        WorldSettings(options.merchants, options.dishes, options.regions, stack.seed),
+        TrafficSettings(
+            users=options.users, searches=options.searches, days=options.days, seed=stack.seed, threads=options.threads
+        ),
+        stack,
+        options.canary_searches,
+        {band: getattr(options, f"heldout_{band}") for band in HELDOUT},
+        {band: getattr(options, f"validation_{band}") for band in VALIDATION},
+    )
+    folder = options.folder / "loop"
+    try:
+        settings = loop_settings(options, folder, _FLAGS)
+        return learn(settings, SimulatedTraffic(folder / "traffic", traffic, console), console)
+    except TrainingError as error:
+        raise MarketplaceError(str(error)) from error

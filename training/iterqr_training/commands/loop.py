@@ -1,0 +1,167 @@
+"""`iterqr-train loop`: learns from users, again and again."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from iterqr_training.commands import attribute, collect, dataset, evaluate, experiment, export, gate, label, train
+from iterqr_training.commands.in_process import InProcess
+from iterqr_training.commands.loop_progress import LoopProgress
+from iterqr_training.errors import RunError, SettingError
+from iterqr_training.loop.checking import check_lines
+from iterqr_training.loop.command_runner import require_training
+from iterqr_training.loop.learning_stages import LearningStages
+from iterqr_training.loop.loop_log import LoopLog
+from iterqr_training.loop.machine import run_loop
+from iterqr_training.loop.report_files import write_report
+from iterqr_training.loop.report_model import read_loop_report
+from iterqr_training.loop.settings import TUNED, LoopSettings
+from iterqr_training.loop.traffic_source import TrafficSource
+
+_HELP = "serve, have users search, learn from them, gate, canary, promote; again and again"
+_EXAMPLES = """\
+examples:
+  iterqr-train loop --out build/loop --iterations 3 --traffic iterqr_benchmarks.marketplace.loop_traffic:small_market
+  iterqr-train loop --out build/loop --iterations 5 --traffic shop.traffic:live_users     ... goes on after the third
+  iterqr-train loop --out build/loop --traffic shop.traffic:live_users --with 'label: --min-clients 3' \\
+      --with 'train: --epochs 3 --lora-rank 32' --with 'gate: --settings gates.toml'
+
+--traffic names a function that takes a folder and a console and returns a `TrafficSource`
+(iterqr_training.loop.traffic_source): a simulator, or what waits until enough people searched.
+
+Each stage is the command of its name; what it printed is in OUT/iterations/N/logs. What is done is noted in
+OUT/loop.json: stopped or killed, the same command goes on. A candidate that a gate, a detector or the canary refuses
+ends its iteration, with the champion in place. At the end, and after each iteration, OUT/report.html and report.json.
+Needs the extra `train`.
+"""
+_COMMANDS = (collect, attribute, experiment, label, dataset, train, export, evaluate, gate)
+_NON_TERMINAL_WIDTH = 160
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """See `Command`."""
+    parser = subparsers.add_parser(
+        "loop", help=_HELP, description=_HELP, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(command=run)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for all that is kept")
+    parser.add_argument("--traffic", required=True, metavar="MODULE:FACTORY", help="who has users")
+    add_loop_flags(parser)
+
+
+def add_loop_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that do not say whose users they are."""
+    defaults = LoopSettings(Path())
+    parser.add_argument(
+        "--iterations", type=int, default=defaults.iterations, metavar="N", help="(default %(default)s)"
+    )
+    parser.add_argument(
+        "--canary-percent",
+        type=int,
+        default=defaults.canary_percent,
+        metavar="P",
+        help="of the clients that try a checkpoint first (default %(default)s)",
+    )
+    parser.add_argument(
+        "--no-general", action="store_true", help="do not measure what was forgotten (perplexity on general text)"
+    )
+    parser.add_argument(
+        "--with",
+        dest="flags",
+        type=_flags,
+        action="append",
+        default=[],
+        metavar="'COMMAND: FLAGS'",
+        help=f"more flags of a stage's command ({', '.join(TUNED)}); may be repeated",
+    )
+
+
+def loop_settings(
+    options: argparse.Namespace, folder: Path, flags: Mapping[str, tuple[str, ...]] | None = None
+) -> LoopSettings:
+    """Returns what the flags of `add_loop_flags` say; `flags` by command come before those given.
+
+    Raises:
+        SettingError: One is out of its limits.
+    """
+    given = dict(flags or {})
+    for command, more in options.flags:
+        given[command] = (*given.get(command, ()), *more)
+    return LoopSettings(folder, options.iterations, options.canary_percent, not options.no_general, given)
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    """See `Command`."""
+    settings = loop_settings(options, options.out)
+    require_training()
+    factory = _factory(options.traffic)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    return learn(settings, factory(settings.folder / "traffic", console), console)
+
+
+def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> int:
+    """Runs the loop, or goes on with what is in the folder, and writes the report.
+
+    Raises:
+        TrainingError: A stage could not be done; what was done is noted, and the report tells it.
+    """
+    require_training()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise RunError(f"another loop is at work in {settings.folder}; wait for it or stop it") from error
+    commands = InProcess(_COMMANDS)
+    check_lines(settings, commands)
+    with lock:
+        log = LoopLog(settings.folder, _identity(settings, source))
+        try:
+            with ExitStack() as running, LoopProgress(console, settings.iterations, log) as progress:
+                work = LearningStages(settings, source, log, commands, running, progress.searched)
+                run_loop(settings.iterations, work, log, progress)
+        finally:
+            if log.seconds():
+                page = write_report(read_loop_report(settings, log), settings.folder)
+                console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _identity(settings: LoopSettings, source: TrafficSource) -> str:
+    """All that changes what is learned; more iterations go on with the same loop."""
+    parts = [source.identity, settings.canary_percent, settings.measure_general, asdict(settings.limits)]
+    flags = sorted((name, list(each)) for name, each in settings.flags.items())
+    return hashlib.sha256(json.dumps([*parts, flags], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _factory(text: str) -> Callable[[Path, Console], TrafficSource]:
+    module, colon, name = text.partition(":")
+    if not (module and colon and name):
+        raise SettingError(f"--traffic {text!r} is not like MODULE:FACTORY")
+    sys.path.insert(0, str(Path.cwd()))  # a person's own module lies where they are
+    try:
+        found: Callable[[Path, Console], TrafficSource] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SettingError(f"--traffic {text}: {error}") from error
+    return found
+
+
+def _flags(text: str) -> tuple[str, tuple[str, ...]]:
+    command, colon, flags = text.partition(":")
+    if not colon or command.strip() not in TUNED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 'COMMAND: FLAGS'; commands: {', '.join(TUNED)}")
+    return command.strip(), tuple(shlex.split(flags))
