@@ -10,7 +10,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -22,6 +22,7 @@ from iterqr_training.commands.loop_progress import LoopProgress
 from iterqr_training.errors import RunError, SettingError
 from iterqr_training.loop.checking import check_lines
 from iterqr_training.loop.command_runner import require_training
+from iterqr_training.loop.health import DetectorLimits
 from iterqr_training.loop.learning_stages import LearningStages
 from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.machine import run_loop
@@ -47,6 +48,12 @@ ends its iteration, with the champion in place. At the end, and after each itera
 Needs the extra `train`.
 """
 _COMMANDS = (collect, attribute, experiment, label, dataset, train, export, evaluate, gate)
+_LIMITS = {
+    "max_empty_rise": "alarm empty_results: rise of the share of queries without results over the untuned model's",
+    "max_drift_rise": "alarm semantic_drift: rise of the embedding distance over the untuned model's",
+    "max_variety_loss": "alarm loop_collapse: share of the untuned model's distinct-2 that may be lost",
+    "min_novelty": "alarm loop_collapse: novelty that is needed while it falls and distinct-2 does",
+}
 _NON_TERMINAL_WIDTH = 160
 
 
@@ -74,6 +81,11 @@ def add_loop_flags(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="of the clients that try a checkpoint first (default %(default)s)",
     )
+    for each in fields(DetectorLimits):
+        limit = getattr(defaults.limits, each.name)
+        flag = f"--{each.name.replace('_', '-')}"
+        help_text = f"{_LIMITS[each.name]} (default {limit:g})"
+        parser.add_argument(flag, type=float, default=limit, metavar="X", help=help_text)
     parser.add_argument(
         "--no-general", action="store_true", help="do not measure what was forgotten (perplexity on general text)"
     )
@@ -99,7 +111,8 @@ def loop_settings(
     given = dict(flags or {})
     for command, more in options.flags:
         given[command] = (*given.get(command, ()), *more)
-    return LoopSettings(folder, options.iterations, options.canary_percent, not options.no_general, given)
+    limits = DetectorLimits(**{each.name: getattr(options, each.name) for each in fields(DetectorLimits)})
+    return LoopSettings(folder, options.iterations, options.canary_percent, not options.no_general, given, limits)
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -142,8 +155,8 @@ def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> in
 
 
 def _identity(settings: LoopSettings, source: TrafficSource) -> str:
-    """All that changes what is learned; more iterations go on with the same loop."""
-    parts = [source.identity, settings.canary_percent, settings.measure_general, asdict(settings.limits)]
+    """All that changes what is learned and measured. Of how many iterations, and by which limits, may change."""
+    parts = [source.identity, settings.canary_percent, settings.measure_general]
     flags = sorted((name, list(each)) for name, each in settings.flags.items())
     return hashlib.sha256(json.dumps([*parts, flags], sort_keys=True).encode()).hexdigest()[:16]
 

@@ -97,3 +97,13 @@ def test_a_stage_that_fails_is_told_with_the_report_of_what_was_done(
     assert "untuned (base-model) served" in (tmp_path / "loop" / "report.html").read_text("utf-8")
     assert run(tmp_path / "loop", "--with", "train: --epochs 9") == 1
     assert "other settings" in capsys.readouterr().err
+    assert run(tmp_path / "loop", "--iterations", "5", "--max-drift-rise", "0.2") == 1
+    assert "nobody searches" in capsys.readouterr().err
+
+
+def test_a_limit_of_a_detector_that_is_none_is_told(
+    tmp_path: Path, factory: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "loop", "--min-novelty", "2") == 1
+    assert "min_novelty is 2.0, and must be from 0 to 1" in capsys.readouterr().err
+    assert factory == []
