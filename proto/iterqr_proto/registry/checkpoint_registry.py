@@ -247,6 +247,8 @@ class CheckpointRegistry:
 
     def _publish_manifest_last(self, folder: Path, checkpoint_id: str, names: list[str], publisher: str) -> None:
         with self._lease(f"publish-{checkpoint_id}", publisher, PUBLISH_LEASE_S) as lease:
+            if self._storage.exists(_manifest_path(checkpoint_id)):
+                raise FileExistsError(checkpoint_id)  # since the first look; its artifacts must stay as they are
             for name in names:
                 self._storage.upload(folder / name, f"{_CHECKPOINTS}/{checkpoint_id}/{name}", lease.keep)
             lease.check()
