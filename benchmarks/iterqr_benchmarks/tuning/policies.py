@@ -15,6 +15,7 @@ from typing import Any
 
 from iterqr_proto.policy import Curve, Policy, default_policy
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, replay
+from iterqr_training.evaluate.policy_fit import MAX_HARM_RATE, OVERLAPS, STRENGTHS
 from rich.console import Console
 from rich.table import Table
 
@@ -26,21 +27,7 @@ from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.tuning.gather import Gathered, load
 
 EVEN = Policy("even")
-MAX_HARM_RATE = 0.01
 
-_STRENGTHS = (
-    Curve(),
-    Curve(((0.3, 1.0), (0.7, 0.0))),
-    Curve(((0.5, 1.0), (0.8, 0.0))),
-    Curve(((0.7, 1.0), (0.9, 0.0))),
-    Curve(((0.0, 1.0), (1.0, 0.0))),
-)
-_OVERLAPS = (
-    Curve(),
-    Curve(((0.0, 0.0), (0.3, 1.0))),
-    Curve(((0.0, 0.25), (0.5, 1.0))),
-    Curve(((0.1, 0.0), (0.5, 1.0))),
-)
 _CONFIDENCES = (Curve(), Curve(((0.5, 0.0), (0.9, 1.0))))
 _WEIGHTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _RANK_CONSTANTS = (5, 20, 60)
@@ -103,7 +90,7 @@ def named_rules() -> list[tuple[str, FusionRule]]:
 def grid() -> Iterator[FusionRule]:
     """Every combination of factors and weights, reciprocal rank fusion; ids are empty of meaning."""
     for strength, overlap, confidence, weight, constant in itertools.product(
-        _STRENGTHS, _OVERLAPS, _CONFIDENCES, _WEIGHTS, _RANK_CONSTANTS
+        STRENGTHS, OVERLAPS, _CONFIDENCES, _WEIGHTS, _RANK_CONSTANTS
     ):
         policy = Policy("grid", confidence_factor=confidence, strength_factor=strength, overlap_factor=overlap)
         yield FusionRule(policy, rewrite_weight=weight, rank_constant=constant)

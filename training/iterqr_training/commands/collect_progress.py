@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from iterqr_training.shown_progress import ShownProgress
 
-class CollectProgress:
+
+class CollectProgress(ShownProgress):
     """A bar on a terminal, else nothing. A context manager; shown while it is open."""
 
     def __init__(self, console: Console) -> None:
@@ -25,15 +24,6 @@ class CollectProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def planned(self, operations: int) -> None:
         """See `collector.Progress`."""

@@ -16,13 +16,12 @@ from rich.table import Table
 from iterqr_training.commands.step_progress import StepProgress
 from iterqr_training.dataset.build import build_dataset
 from iterqr_training.dataset.dataset_folder import write_dataset
-from iterqr_training.dataset.rows import SPLITS, LabelSource
+from iterqr_training.dataset.rows import SPLITS
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.evaluate.truth import read_truth as read_queries
-from iterqr_training.labels.label_files import read_labels
 from iterqr_training.labels.label_folder import read_label_folder
 from iterqr_training.labels.records import query_key
-from iterqr_training.labels.reference import HUMAN, read_truth, reference
+from iterqr_training.labels.reference import references_of
 
 _HELP = "make a training dataset of the labels of all iterations"
 _NON_TERMINAL_WIDTH = 160
@@ -94,12 +93,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace, console: Console) -> int:
     """See `Command`."""
     settings = DatasetSettings(**{each.name: getattr(options, each.name) for each in fields(DatasetSettings)})
-    references = []
-    if options.human:
-        told = [label for file in options.human for label in read_labels(file, LabelSource.HUMAN)]
-        references.append(reference(HUMAN, told))
-    if options.truth:
-        references.append(read_truth(options.truth))
+    references = references_of(options.human, options.truth)
     held_out = {query_key(each.query) for file in options.exclude for each in read_queries(file)}
     with StepProgress(console) as progress:
         on_read = progress.start("labels", len(options.labels))

@@ -14,18 +14,17 @@ from opensearchpy import OpenSearch
 from rich.console import Console
 
 from iterqr_training.commands.step_progress import StepProgress
-from iterqr_training.dataset.rows import LabelSource
 from iterqr_training.errors import SettingError
+from iterqr_training.files import write_text
 from iterqr_training.labels.agreement import failed
 from iterqr_training.labels.base_server import BaseServer, BaseSettings
 from iterqr_training.labels.chains import ChainJournal, read_chains
 from iterqr_training.labels.inputs import open_tables, read_titles
 from iterqr_training.labels.judging import Judge
-from iterqr_training.labels.label_files import read_labels
 from iterqr_training.labels.label_folder import write_label_folder
 from iterqr_training.labels.label_report import label_console, label_json
 from iterqr_training.labels.label_signals import Sources, StartStep, label_signals
-from iterqr_training.labels.reference import HUMAN, read_truth, reference
+from iterqr_training.labels.reference import references_of
 from iterqr_training.labels.settings import LabelSettings
 from iterqr_training.labels.verdict_cache import VerdictCache
 from iterqr_training.signals.engines import DEFAULT_ENGINE, Engine, open_engine
@@ -146,12 +145,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if not 0 <= options.iteration < 2**31:
         raise SettingError(f"iteration is {options.iteration}, and must be 0 or more")
     signals, marts = raw_files_of(options.signals), read_marts(options.marts)
-    references = []
-    if options.human:
-        told = [label for file in options.human for label in read_labels(file, LabelSource.HUMAN)]
-        references.append(reference(HUMAN, told))
-    if options.truth:
-        references.append(read_truth(options.truth))
+    references = references_of(options.human, options.truth)
     with (
         contextlib.ExitStack() as open_things,
         open_engine(options.engine) as engine,
@@ -174,7 +168,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     write_label_folder(options.out, labelled.merged.labels, labelled.chains.found, about)
     journal.remove()
     if labelled.judge:
-        _write_usage(options.out / "judge_usage.json", asdict(labelled.judging.usage))
+        write_text(options.out / "judge_usage.json", json.dumps(asdict(labelled.judging.usage), indent=2) + "\n")
     if not console.is_terminal:
         console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
     console.print(label_console(labelled), highlight=False)
@@ -234,12 +228,6 @@ def _inputs(options: argparse.Namespace, marts: Marts) -> Mapping[str, object]:
         "judge": options.judge,
         "base_checkpoint": options.base_checkpoint,
     }
-
-
-def _write_usage(file: Path, usage: Mapping[str, object]) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(usage, indent=2) + "\n", "utf-8")
-    partial.replace(file)
 
 
 def _flag(name: str) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -12,9 +9,10 @@ from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.machine import planned
 from iterqr_training.loop.stage import DoneStage, Stage
 from iterqr_training.loop.time_left import seconds_left
+from iterqr_training.shown_progress import ShownProgress
 
 
-class LoopProgress:
+class LoopProgress(ShownProgress):
     """See `LoopListener`. A context manager; shown while it is open."""
 
     def __init__(self, console: Console, iterations: int, log: LoopLog) -> None:
@@ -32,15 +30,6 @@ class LoopProgress:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task("", total=None, left="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def begins(self, iteration: int, stage: Stage) -> None:
         """See `LoopListener`."""

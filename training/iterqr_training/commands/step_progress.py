@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from iterqr_training.shown_progress import ShownProgress
 
-class StepProgress:
+
+class StepProgress(ShownProgress):
     """Bars on a terminal, else a line for each step. A context manager; shown while it is open."""
 
     def __init__(self, console: Console) -> None:
@@ -25,15 +25,6 @@ class StepProgress:
             transient=True,
             disable=not console.is_terminal,
         )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def start(self, step: str, total: int | None) -> Callable[[int], None]:
         """Begins a step. Returns what is called with how much was done since."""

@@ -12,8 +12,8 @@ from rich.text import Text
 from iterqr_training.evaluate.ablation import SCHEMA, Ablation, AblationCell, label_of
 from iterqr_training.evaluate.evaluation_json import plain
 from iterqr_training.evaluate.measures import BY_NAME
-from iterqr_training.evaluate.whole_file import write_whole
 from iterqr_training.experiments.wording import decimal, interval, percent, signed, signed_percent
+from iterqr_training.files import write_whole
 
 _STYLES = {"good": "green", "bad": "red", "": ""}
 _NOISE = "≈"

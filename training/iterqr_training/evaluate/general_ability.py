@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from iterqr_training.errors import StoreError
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 
 SCHEMA = "iterqr-general-ability/v1"
 

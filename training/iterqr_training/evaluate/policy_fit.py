@@ -23,14 +23,14 @@ from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, WindowH
 MAX_HARM_RATE = 0.01
 _TOP = 10
 _ROUNDS = 4
-_STRENGTHS = (
+STRENGTHS = (
     Curve(),
     Curve(((0.3, 1.0), (0.7, 0.0))),
     Curve(((0.5, 1.0), (0.8, 0.0))),
     Curve(((0.7, 1.0), (0.9, 0.0))),
     Curve(((0.0, 1.0), (1.0, 0.0))),
 )
-_OVERLAPS = (
+OVERLAPS = (
     Curve(),
     Curve(((0.0, 0.0), (0.3, 1.0))),
     Curve(((0.0, 0.25), (0.5, 1.0))),
@@ -141,8 +141,8 @@ class _Fitter:
         confidences = [rewrite.confidence for each in queries for rewrite in each.rewrites]
         least = np.quantile(confidences, _LEAST_CONFIDENCES).round(3).tolist() if confidences else []
         self._options: Mapping[str, Sequence[Any]] = {
-            "strength_factor": _STRENGTHS,
-            "overlap_factor": _OVERLAPS,
+            "strength_factor": STRENGTHS,
+            "overlap_factor": OVERLAPS,
             "confidence_factor": (Curve(), *_confidence_curves(calibration)),
             "min_confidence": (0.0, *least) if calibration else (0.0,),
             "max_rewrites": _MAX_REWRITES,

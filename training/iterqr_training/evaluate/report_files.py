@@ -9,7 +9,7 @@ from iterqr_training.evaluate.answers import file_part
 from iterqr_training.evaluate.evaluated import EvaluationReport
 from iterqr_training.evaluate.evaluation_json import evaluation_json
 from iterqr_training.evaluate.report_page import report_page
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 
 
 def write_report(report: EvaluationReport, folder: Path) -> Path:

@@ -25,7 +25,7 @@ from iterqr_proto.rewrite_format import comparison_form
 
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import StoreError
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 
 _KEYS = {"query", "region", "band", "relevant", "judged"}
 _MAX_QUERY_CHARACTERS = 256

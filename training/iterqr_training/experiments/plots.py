@@ -11,9 +11,10 @@ from markupsafe import Markup
 from iterqr_training.experiments.estimate import Estimate
 from iterqr_training.experiments.funnel import Funnel
 from iterqr_training.experiments.sequential import ConfidenceSequence
+from iterqr_training.experiments.svg import WIDTH, line, svg, text
 from iterqr_training.experiments.wording import count, interval, lift_interval, percent, signed, signed_percent
 
-_WIDTH, _LEFT, _RIGHT = 370, 58, 14
+_LEFT, _RIGHT = 58, 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def lifts_plot(rows: Sequence[LiftRow]) -> Markup:
     if not defined:
         return _nothing(label)
     low, high = min(0.0, *(each.low for each in defined)), max(0.0, *(each.high for each in defined))
-    left, right = 80, _WIDTH - 12
+    left, right = 80, WIDTH - 12
     scale = (right - left) / ((high - low) or 1.0)
 
     def place(lift: float) -> float:
@@ -39,18 +40,18 @@ def lifts_plot(rows: Sequence[LiftRow]) -> Markup:
 
     drawn, y = Markup(""), 16.0
     for row in rows:
-        drawn += _text(12, y, row.label, "start", "label")
-        drawn += _line(place(0), y + 7, place(0), y + 7 + 16 * len(row.lifts), "axis")
+        drawn += text(12, y, row.label, "start", "label")
+        drawn += line(place(0), y + 7, place(0), y + 7 + 16 * len(row.lifts), "axis")
         for test, estimate in row.lifts:
             y += 16
-            drawn += _text(12, y + 4, test, "start")
+            drawn += text(12, y + 4, test, "start")
             if math.isfinite(estimate.low):
                 drawn += _whisker(test, estimate, place(estimate.low), place(estimate.value), place(estimate.high), y)
         y += 26
     ends = {low: "start" if low < 0 else "middle", high: "end", 0.0: "middle"}
     for lift, anchor in ends.items():
-        drawn += _text(place(lift), y, signed_percent(lift) if lift else "0", anchor)
-    return _svg(y + 8, label, drawn)
+        drawn += text(place(lift), y, signed_percent(lift) if lift else "0", anchor)
+    return svg(y + 8, label, drawn)
 
 
 def _whisker(test: str, estimate: Estimate, low: float, middle: float, high: float, y: float) -> Markup:
@@ -71,7 +72,7 @@ def sequence_plot(sequence: ConfidenceSequence) -> Markup:
     # The first days are so wide that nothing else would be seen: they may leave the picture.
     last = estimates[-1]
     reach = 2 * max(abs(last.low), abs(last.high))
-    span, rise = _WIDTH - _LEFT - _RIGHT, height - top - bottom
+    span, rise = WIDTH - _LEFT - _RIGHT, height - top - bottom
 
     def place(number: int, value: float) -> tuple[float, float]:
         share = number / (len(estimates) - 1) if len(estimates) > 1 else 0.5
@@ -83,8 +84,8 @@ def sequence_plot(sequence: ConfidenceSequence) -> Markup:
     drawn = Markup("")
     for value in (reach, 0.0, -reach):
         y = place(0, value)[1]
-        drawn += _line(_LEFT, y, _WIDTH - _RIGHT, y, "grid" if value else "axis")
-        drawn += _text(_LEFT - 6, y + 4, signed(value) if value else "0", "end")
+        drawn += line(_LEFT, y, WIDTH - _RIGHT, y, "grid" if value else "axis")
+        drawn += text(_LEFT - 6, y + 4, signed(value) if value else "0", "end")
     drawn += Markup('<polygon class="band" points="{}"/>').format(_points([*upper, *reversed(lower)]))
     drawn += Markup('<polyline class="curve" points="{}"/>').format(_points(middle))
     for (x, y), day in zip(middle, sequence.days, strict=True):
@@ -92,28 +93,28 @@ def sequence_plot(sequence: ConfidenceSequence) -> Markup:
         drawn += Markup('<circle class="channel" cx="{:.1f}" cy="{:.1f}" r="3"><title>{}</title></circle>').format(
             x, y, told
         )
-    drawn += _text(_LEFT, height - 12, sequence.days[0].day.isoformat(), "start")
+    drawn += text(_LEFT, height - 12, sequence.days[0].day.isoformat(), "start")
     if len(estimates) > 1:
-        drawn += _text(_WIDTH - _RIGHT, height - 12, sequence.days[-1].day.isoformat(), "end")
-    return _svg(height, label, drawn)
+        drawn += text(WIDTH - _RIGHT, height - 12, sequence.days[-1].day.isoformat(), "end")
+    return svg(height, label, drawn)
 
 
 def funnel_plot(funnel: Funnel) -> Markup:
     """A bar for each step."""
     row, left = 30, 12
-    span = _WIDTH - 2 * left
+    span = WIDTH - 2 * left
     drawn = Markup("")
     for number, step in enumerate(funnel.steps):
         y = number * row
-        drawn += _text(left, y + 14, step.name, "start", "label")
-        drawn += _text(_WIDTH - left, y + 14, f"{count(step.searches)} · {percent(step.share)}", "end")
+        drawn += text(left, y + 14, step.name, "start", "label")
+        drawn += text(WIDTH - left, y + 14, f"{count(step.searches)} · {percent(step.share)}", "end")
         drawn += Markup('<rect class="same" x="{}" y="{}" width="{}" height="5" rx="2" opacity="0.25"/>').format(
             left, y + 19, span
         )
         drawn += Markup('<rect class="channel" x="{}" y="{}" width="{:.1f}" height="5" rx="2"/>').format(
             left, y + 19, step.share * span
         )
-    return _svg(len(funnel.steps) * row + 4, f"Funnel of {funnel.arm}", drawn)
+    return svg(len(funnel.steps) * row + 4, f"Funnel of {funnel.arm}", drawn)
 
 
 def p_values_plot(label: str, p_values: Sequence[float]) -> Markup:
@@ -121,7 +122,7 @@ def p_values_plot(label: str, p_values: Sequence[float]) -> Markup:
     height, top, bottom = 220, 14, 34
     if not p_values:
         return _nothing(label)
-    span, rise = _WIDTH - _LEFT - _RIGHT, height - top - bottom
+    span, rise = WIDTH - _LEFT - _RIGHT, height - top - bottom
 
     def place(x: float, y: float) -> tuple[float, float]:
         return _LEFT + x * span, top + (1 - y) * rise
@@ -129,33 +130,19 @@ def p_values_plot(label: str, p_values: Sequence[float]) -> Markup:
     drawn = Markup("")
     for share in (0.0, 0.5, 1.0):
         y = place(0, share)[1]
-        drawn += _line(_LEFT, y, _WIDTH - _RIGHT, y, "grid" if share else "axis")
-        drawn += _text(_LEFT - 6, y + 4, f"{share:.0%}", "end")
-        drawn += _text(place(share, 0)[0], height - 12, f"{share:g}", "middle")
+        drawn += line(_LEFT, y, WIDTH - _RIGHT, y, "grid" if share else "axis")
+        drawn += text(_LEFT - 6, y + 4, f"{share:.0%}", "end")
+        drawn += text(place(share, 0)[0], height - 12, f"{share:g}", "middle")
     (x1, y1), (x2, y2) = place(0, 0), place(1, 1)
-    drawn += _line(x1, y1, x2, y2, "mark")
+    drawn += line(x1, y1, x2, y2, "mark")
     steps = [place(p, (number + 1) / len(p_values)) for number, p in enumerate(p_values)]
     drawn += Markup('<polyline class="curve" points="{}"/>').format(_points([place(0, 0), *steps, place(1, 1)]))
-    return _svg(height, label, drawn)
+    return svg(height, label, drawn)
 
 
 def _nothing(label: str) -> Markup:
-    return _svg(40, label, _text(_WIDTH / 2, 24, "not enough data", "middle"))
+    return svg(40, label, text(WIDTH / 2, 24, "not enough data", "middle"))
 
 
 def _points(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-
-
-def _svg(height: float, label: str, drawn: Markup) -> Markup:
-    return Markup('<svg class="plot" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>').format(
-        _WIDTH, height, label, drawn
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> Markup:
-    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(style, x1, y1, x2, y2)
-
-
-def _text(x: float, y: float, text: str, anchor: str, style: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(style, x, y, anchor, text)

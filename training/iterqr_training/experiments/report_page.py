@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from iterqr_training.experiments import wording
+from iterqr_training.experiments.page import page_template
 from iterqr_training.experiments.plots import LiftRow, funnel_plot, lifts_plot, p_values_plot, sequence_plot
 from iterqr_training.experiments.power import LIFTS
 from iterqr_training.experiments.report_model import ExperimentReport
 from iterqr_training.experiments.srm import WHAT_TO_CHECK
 
-_TEMPLATE = "report.html.j2"
-
 
 def report_page(report: ExperimentReport) -> str:
     """Returns the page. Names of experiments and arms are data: everything is escaped."""
-    environment = Environment(
-        loader=PackageLoader("iterqr_training.experiments", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=wording.count,
-        decimal=wording.decimal,
-        signed=wording.signed,
-        percent=wording.percent,
-        share=lambda value: f"{value:.0%}",
-        signed_percent=wording.signed_percent,
-        p_value=wording.p_value,
-        interval=wording.interval,
-        lift_interval=wording.lift_interval,
-    )
-    return environment.get_template(_TEMPLATE).render(
+    return page_template("iterqr_training.experiments").render(
         report=report,
         what_to_check=WHAT_TO_CHECK,
         nothing=wording.NOTHING,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iterqr_training.evaluate.evaluation_json import plain
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 from iterqr_training.gates.check import GateReport, State
 
 SCHEMA = "iterqr-gate/v1"

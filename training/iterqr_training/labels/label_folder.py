@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_training.errors import StoreError
+from iterqr_training.files import write_text
 from iterqr_training.labels.chains import Chain, Key, chain_lines, read_chains
 from iterqr_training.labels.label_files import label_line, read_labels
 from iterqr_training.labels.records import Label
@@ -52,9 +53,7 @@ def write_label_folder(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ABOUT).unlink(missing_ok=True)
         for name, text in texts.items():
-            partial = folder / f".{name}.partial"
-            partial.write_bytes(text.encode())
-            partial.replace(folder / name)
+            write_text(folder / name, text)
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error}") from error
 

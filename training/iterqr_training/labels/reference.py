@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,20 @@ class Reference:
     answers: Mapping[tuple[Task, Pair], bool]
     labels: tuple[Label, ...]
     conflicts: int = 0
+
+
+def references_of(human: Sequence[Path], truth: Path | None) -> list[Reference]:
+    """Reads what people labelled, all files as one reference, and a simulator's truth, where they are given.
+
+    Raises:
+        LabelFileError: A file breaks its format.
+    """
+    found = []
+    if human:
+        found.append(reference(HUMAN, [label for file in human for label in read_labels(file, LabelSource.HUMAN)]))
+    if truth:
+        found.append(read_truth(truth))
+    return found
 
 
 def reference(name: str, labels: Iterable[Label]) -> Reference:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_training.errors import RunError
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 from iterqr_training.loop.stage import DoneStage, Stage, StageOutcome
 
 SCHEMA = "iterqr-loop/v1"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from iterqr_training.evaluate.evaluation_json import plain
-from iterqr_training.evaluate.whole_file import write_whole
+from iterqr_training.files import write_whole
 from iterqr_training.loop.report_model import LoopReport
 from iterqr_training.loop.report_page import report_page
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_training.errors import StoreError
+from iterqr_training.evaluate.evaluated import Example
 from iterqr_training.experiments.estimate import UNDEFINED, Estimate
 from iterqr_training.loop.command_lines import CANDIDATE, UNTUNED
 from iterqr_training.loop.folders import IterationFolder, LoopFolder
@@ -67,17 +68,6 @@ class GateWords:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedQuery:
-    """A held-out query whose results the candidate's rewrites changed: P@10 without and with."""
-
-    query: str
-    region: str
-    rewrites: tuple[str, ...]
-    before: float
-    after: float
-
-
-@dataclass(frozen=True, slots=True)
 class IterationReport:
     """One iteration, as far as it has come. `verdict` is "promoted", "refused", "measured" or "not ended".
 
@@ -98,8 +88,8 @@ class IterationReport:
     variety: tuple[Variety, ...]
     gates: tuple[GateWords, ...]
     alarms: tuple[str, ...]
-    won: tuple[ChangedQuery, ...]
-    lost: tuple[ChangedQuery, ...]
+    won: tuple[Example, ...]
+    lost: tuple[Example, ...]
     seconds: Mapping[str, float]
 
 
@@ -187,8 +177,8 @@ def _variety(told: Mapping[str, Any]) -> Variety:
     return Variety(told["name"], *(_number(told["variety"][name]) for name in names))
 
 
-def _changed(told: Mapping[str, Any]) -> ChangedQuery:
-    return ChangedQuery(**{**told, "rewrites": tuple(told["rewrites"])})
+def _changed(told: Mapping[str, Any]) -> Example:
+    return Example(**{**told, "rewrites": tuple(told["rewrites"])})
 
 
 def _lifts(file: Path) -> tuple[MetricLift, ...]:

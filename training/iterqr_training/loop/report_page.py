@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from iterqr_training.evaluate.measures import BY_NAME
 from iterqr_training.evaluate.plots import Bar, bars_plot
-from iterqr_training.experiments import wording
+from iterqr_training.experiments.page import page_template
 from iterqr_training.experiments.plots import LiftRow, lifts_plot
 from iterqr_training.loop.report_model import TOLD_BANDS, TOLD_MEASURES, IterationReport, LoopReport
 from iterqr_training.loop.stage import Stage
@@ -20,22 +18,7 @@ _PLOTTED = ("rewrite_p1", "rewrite_p5", "rewrite_p10", "harm_rate")
 
 def report_page(report: LoopReport) -> str:
     """Returns the page. Queries, rewrites and names of checkpoints are data: everything is escaped."""
-    environment = Environment(
-        loader=PackageLoader("iterqr_training.loop", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=wording.count,
-        decimal=wording.decimal,
-        signed_percent=wording.signed_percent,
-        interval=wording.interval,
-        lift_interval=wording.lift_interval,
-    )
-    return environment.get_template("report.html.j2").render(
-        css=resources.files("iterqr_training.experiments").joinpath("report.css").read_text("utf-8"),
+    return page_template("iterqr_training.loop").render(
         report=report,
         lift_plots=_lift_plots(report.iterations),
         system_plots={each.number: _system_plots(each) for each in report.iterations},

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_training.errors import StoreError
+from iterqr_training.files import write_json
 from iterqr_training.signals.tables import MARTS, TableSpec
 
 SCHEMA = "iterqr-marts/v1"
@@ -77,7 +78,7 @@ def write_marts(folder: Path, write: Callable[[Path], Mapping[str, Any]]) -> Mar
         partial.mkdir()
         about = dict(write(partial))
         partial.rename(folder / _name(last + 1))
-        _replace(folder / _STATE, {"schema": SCHEMA, "generation": last + 1, "about": about})
+        write_json(folder / _STATE, {"schema": SCHEMA, "generation": last + 1, "about": about})
         _clean(folder, keep=range(last + 2 - _KEPT, last + 2))
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error}") from error
@@ -95,12 +96,6 @@ def _clean(folder: Path, keep: range | tuple[int, ...]) -> None:
         found = _GENERATION.fullmatch(path.name)
         if (found and int(found[1]) not in keep) or path.name.endswith(".partial"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _replace(file: Path, document: Mapping[str, Any]) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
 
 
 def _name(generation: int) -> str:

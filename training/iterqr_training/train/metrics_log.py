@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_training.errors import RunError
-from iterqr_training.train.files import write_text
+from iterqr_training.files import write_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from iterqr_server.models.progress import ProgressListener
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from iterqr_training.shown_progress import ShownProgress
 
 
 class TrainListener(ProgressListener, Protocol):
@@ -42,7 +43,7 @@ class Quiet:
         """See `TrainListener`."""
 
 
-class TrainProgress:
+class TrainProgress(ShownProgress):
     """A bar on a terminal, a line for each twentieth elsewhere. A context manager; shown while it is open."""
 
     def __init__(self, console: Console) -> None:
@@ -58,15 +59,6 @@ class TrainProgress:
         )
         self._task = TaskID(-1)
         self._steps = 1
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def stage(self, name: str, total: float) -> None:
         """See `ProgressListener`."""

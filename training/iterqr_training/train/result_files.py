@@ -10,7 +10,7 @@ from iterqr_server.models.cache import sha256_of
 from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 
-from iterqr_training.train.files import replace_folder
+from iterqr_training.files import replace_folder
 
 ADAPTER, WEIGHTS = "adapter", "weights"
 _ADAPTER_FILE, _WEIGHTS_FILE = "adapter_model.safetensors", "model.safetensors"

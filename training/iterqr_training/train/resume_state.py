@@ -19,7 +19,7 @@ from accelerate.utils import DistributedType
 from safetensors.torch import load_file, save_file
 
 from iterqr_training.errors import RunError
-from iterqr_training.train.files import write_json
+from iterqr_training.files import write_json
 from iterqr_training.train.task_weighting import WeightingState
 from iterqr_training.train.validation import Best
 

@@ -23,11 +23,11 @@ from iterqr_proto.rewrite_format import NO, YES, TemplateError, load_template, t
 from iterqr_server.models.cache import sha256_of
 
 from iterqr_training.errors import RunError, SettingError
+from iterqr_training.files import write_text
 from iterqr_training.train.base_model import BaseModel, find_base, trainable_model
 from iterqr_training.train.curves import run_curves
 from iterqr_training.train.dataset_files import read_split
 from iterqr_training.train.examples import EncodedExample, counts_by_task, encode_rows
-from iterqr_training.train.files import write_text
 from iterqr_training.train.losses import AnswerIds
 from iterqr_training.train.metrics_log import Measured, MetricsLog
 from iterqr_training.train.plan import StepPlan, step_plan

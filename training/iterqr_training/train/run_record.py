@@ -14,7 +14,7 @@ from typing import Any
 from iterqr_proto.rewrite_format import FORMAT_VERSION, SCORING_VERSION
 
 from iterqr_training.errors import RunError
-from iterqr_training.train.files import write_json
+from iterqr_training.files import write_json
 from iterqr_training.train.settings import TrainSettings, differing, settings_json
 
 RUN_FILE = "run.json"

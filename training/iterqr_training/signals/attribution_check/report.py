@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iterqr_training.errors import CheckFailedError
+from iterqr_training.files import write_text
 from iterqr_training.signals.attribution_check.comparison import CaseResult
 
 _VERSION = 1
@@ -48,9 +49,7 @@ def check_json(results: Sequence[CaseResult]) -> dict[str, Any]:
 def write_check(path: Path, results: Sequence[CaseResult]) -> None:
     """Writes the JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(check_json(results), indent=2) + "\n", "utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(check_json(results), indent=2) + "\n")
 
 
 def require_right_credit(results: Sequence[CaseResult]) -> None:

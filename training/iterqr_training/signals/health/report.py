@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from iterqr_training.files import write_text
 from iterqr_training.signals.health.settings import Bound
 from iterqr_training.signals.health.verdict import Finding, State, worst
 
@@ -70,9 +71,7 @@ def health_json(found: Sequence[Finding]) -> dict[str, Any]:
 def write_health(path: Path, found: Sequence[Finding]) -> None:
     """Writes the JSON file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(health_json(found), indent=2) + "\n", "utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(health_json(found), indent=2) + "\n")
 
 
 def _value(value: float | None) -> str:
