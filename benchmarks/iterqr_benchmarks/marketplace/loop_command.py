@@ -9,7 +9,14 @@ from iterqr_training.errors import TrainingError
 from rich.console import Console
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.loop_traffic import HELDOUT, VALIDATION, LoopTraffic, SimulatedTraffic
+from iterqr_benchmarks.marketplace.loop_traffic import (
+    HELDOUT,
+    REWRITES,
+    VALIDATION,
+    LoopTraffic,
+    SimulatedTraffic,
+    learning_stack,
+)
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
 
@@ -17,7 +24,8 @@ from iterqr_benchmarks.stack.settings import StackSettings
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
-    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200"),
+    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200", "--max-rewrites", str(REWRITES)),
+    "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--epochs", "3"),
 }
 
 
@@ -45,6 +53,7 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
     Raises:
         MarketplaceError: A stage could not be done; what was done is kept.
     """
+    stack = learning_stack(stack)
     traffic = LoopTraffic(
         WorldSettings(options.merchants, options.dishes, options.regions, stack.seed),
         TrafficSettings(
