@@ -11,7 +11,7 @@ from rich.console import Console
 from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.marketplace.loop_traffic import (
     HELDOUT,
-    REWRITES,
+    REWRITES_A_QUERY,
     VALIDATION,
     LoopTraffic,
     SimulatedTraffic,
@@ -24,7 +24,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
-    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200", "--max-rewrites", str(REWRITES)),
+    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200", "--max-rewrites", str(REWRITES_A_QUERY)),
     "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--epochs", "3"),
 }
 

@@ -45,7 +45,7 @@ from iterqr_benchmarks.stack.state import StackFolder
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
 VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
 _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
-REWRITES = 6  # users can only tell which are good among those they were shown
+REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
 _TEMPLATE = "food_delivery_six"
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
@@ -81,8 +81,8 @@ class LoopTraffic:
 
 
 def learning_stack(stack: StackSettings) -> StackSettings:
-    """Returns the stack with `REWRITES` a query, and the template for so many if it has none of its own."""
-    channel = replace(stack.channel, max_rewrites=REWRITES)
+    """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
+    channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
     return replace(stack, template=stack.template or _TEMPLATE, channel=channel)
 
 

@@ -28,7 +28,7 @@ class Method(enum.StrEnum):
 class Precision(enum.StrEnum):
     """Of the computation. BF16: the frozen base is kept in it, too; what is trained is always float32.
 
-    AUTO: BF16 where the hardware multiplies in it, several times as fast as FP32 there; else FP32, as it is slower then.
+    AUTO: BF16 where the hardware multiplies in it and is several times as fast so, else FP32.
     """
 
     AUTO = "auto"
