@@ -20,12 +20,12 @@ from iterqr_benchmarks.marketplace.loop_traffic import (
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
 
-# Made-up users need no protection, and 600 rows are what two cores learn from in minutes.
+# Made-up users need no protection, and 900 rows are what two cores learn from in minutes.
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
-    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200", "--max-rewrites", str(REWRITES_A_QUERY)),
-    "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--epochs", "3"),
+    "dataset": ("--min-clients", "1", "--max-rows-a-task", "300", "--max-rewrites", str(REWRITES_A_QUERY)),
+    "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
 }
 
 
