@@ -31,7 +31,7 @@ from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, settle
 from iterqr_benchmarks.marketplace.node import IMPRESSIONS as IMPRESSIONS_INDEX
-from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_relevance
+from iterqr_benchmarks.marketplace.rewrite_truth import label_truth
 from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY, running_market
 from iterqr_benchmarks.marketplace.settings import Arm, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.traffic import Progress
@@ -178,7 +178,7 @@ class SimulatedTraffic:
 
         pages = table(IMPRESSIONS, pc.field("application") == f"loop-{iteration}-{TREATMENT}")
         ledger = Ledger(self._of(iteration) / TREATMENT)
-        known = rewrite_relevance(ledger, pages, table(REWRITES), table(HIT_CHANNELS))
+        known = label_truth(ledger, pages, table(REWRITES), table(HIT_CHANNELS))
         file = out / "rewrite_relevance.jsonl"
         write_whole(file, "".join(f"{label_line(each)}\n" for each in known))
         return file

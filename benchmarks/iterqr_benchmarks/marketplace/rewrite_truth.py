@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
+from iterqr_proto.rewrite_format import normalize_query
 from iterqr_training.dataset.rows import LabelSource, Task
 from iterqr_training.experiments.rewrite_exposure import REWRITE_TRUTH
-from iterqr_training.labels.records import Kind, Label
+from iterqr_training.labels.records import Kind, Label, query_key
+from iterqr_training.labels.settings import LONGEST_REFORMULATION_GAP_S
 
 from iterqr_benchmarks.marketplace.ledger import Ledger
 
 RELEVANT_SHARE = 0.3
 """Of a relevant rewrite's shown hits satisfy the need at least so many."""
+_LONGEST_GAP = timedelta(seconds=LONGEST_REFORMULATION_GAP_S)
 _SHOWN = ("query_id", "position", "satisfies")
 
 
@@ -84,18 +89,53 @@ def rewrite_relevance(
         hits[key] += len(found)
         good[key] += sum((page["query_id"], position) in satisfying for position in found)
     return tuple(
-        Label(
-            Task.RELEVANCE,
-            query,
-            "",
-            text,
-            Kind.REWRITE,
-            positive=count > 0 and good[query, text] >= RELEVANT_SHARE * count,
-            weight=1.0,
-            source=LabelSource.TRUTH,
-        )
+        _relevance(query, text, count > 0 and good[query, text] >= RELEVANT_SHARE * count)
         for (query, text), count in sorted(hits.items())
     )
+
+
+def reformulation_relevance(ledger: Ledger) -> tuple[Label, ...]:
+    """Returns labels of truth for what users searched for next: what labels of reformulations are compared with.
+
+    A rewrite is judged by the hits that it brought to others' pages; a reformulation had a page of its own. It is
+    relevant if that page, for the need that both searches had, held enough of the satisfying hits that it could have
+    held (as evaluation judges a rewrite by its own window): a need that one dish satisfies has ten hits shown, too.
+    After a search for another need it is not relevant. All searches within the longest gap that labels may be told
+    to allow are judged, so what is wrong is there to be found. Pure.
+
+    Args:
+        ledger: Of the run.
+    """
+    columns = ("client_id", "region", "time", "query_id", "text", "need_id", "shown", "satisfying_shown", "satisfying")
+    told = _rows(ledger.read("searches"), *columns)
+    told.sort(key=lambda row: (row["client_id"], row["region"], row["time"], row["query_id"]))
+    could: Counter[tuple[str, str]] = Counter()
+    did: Counter[tuple[str, str]] = Counter()
+    for first, later in pairwise(told):
+        key = (normalize_query(first["text"]), normalize_query(later["text"]))
+        is_next = (first["client_id"], first["region"]) == (later["client_id"], later["region"])
+        if not is_next or later["time"] - first["time"] > _LONGEST_GAP or query_key(key[0]) == query_key(key[1]):
+            continue
+        could[key] += min(later["shown"], later["satisfying"])
+        did[key] += later["satisfying_shown"] if first["need_id"] == later["need_id"] else 0
+    return tuple(
+        _relevance(query, text, count > 0 and did[query, text] >= RELEVANT_SHARE * count)
+        for (query, text), count in sorted(could.items())
+    )
+
+
+def label_truth(ledger: Ledger, impressions: pa.Table, rewrites: pa.Table, hit_channels: pa.Table) -> tuple[Label, ...]:
+    """Returns `rewrite_relevance`, and `reformulation_relevance` of the pairs that it does not know.
+
+    Arguments are those of `rewrite_relevance`. Pure.
+    """
+    shown = rewrite_relevance(ledger, impressions, rewrites, hit_channels)
+    known = {each.pair for each in shown}
+    return (*shown, *(each for each in reformulation_relevance(ledger) if each.pair not in known))
+
+
+def _relevance(query: str, text: str, is_good: bool) -> Label:
+    return Label(Task.RELEVANCE, query, "", text, Kind.REWRITE, positive=is_good, weight=1.0, source=LabelSource.TRUTH)
 
 
 def _new_hits(hit_channels: pa.Table, pages: Mapping[str, Any]) -> Mapping[tuple[str, int], set[str]]:

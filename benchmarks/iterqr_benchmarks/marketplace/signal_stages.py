@@ -62,7 +62,7 @@ from iterqr_benchmarks.marketplace.channel_windows import IndexState, ask_window
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import EXPERIMENT, application_of
 from iterqr_benchmarks.marketplace.node import settle
-from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_relevance, rewrite_truth
+from iterqr_benchmarks.marketplace.rewrite_truth import label_truth, rewrite_truth
 from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import Arm, TrafficSettings
 from iterqr_benchmarks.marketplace.truth import (
@@ -344,7 +344,7 @@ def _write_truth(folders: SimFolders, arm: Arm) -> Path:
     pages = _table(raw.of(IMPRESSIONS), IMPRESSIONS, pc.field("application") == application_of(arm))
     rewrites, channels = (_table(raw.of(spec), spec) for spec in (REWRITES, HIT_CHANNELS))
     known = rewrite_truth(folders.ledger(arm), pages, rewrites, channels)
-    relevance = rewrite_relevance(folders.ledger(arm), pages, rewrites, channels)
+    relevance = label_truth(folders.ledger(arm), pages, rewrites, channels)
     folder = folders.path / "judgments"
     folder.mkdir(exist_ok=True)
     pq.write_table(known, folder / f"{REWRITE_TRUTH.name}.parquet")

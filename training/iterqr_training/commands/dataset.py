@@ -48,7 +48,7 @@ _MEANINGS = {
     "max_pairs_a_query": "examples of a query and its rewrites in each other task",
     "max_items_a_query": "examples of a query and items",
     "max_rows_a_task": "training rows of a task, drawn evenly from bands and answers; 0: all",
-    "click_floor": "share of rows of generation that clicks or people decide at least",
+    "click_floor": "share of rows of generation that users or people decide at least",
     "replay_share": "of training rows that earlier iterations may have",
     "min_stratum": "test queries of a band, below which it is told of",
     "min_label_kappa": "agreement below which the dataset is refused",

@@ -34,7 +34,7 @@ from iterqr_training.signals.raw_files import RawFiles
 from iterqr_training.signals.signal_folder import raw_files_of
 from iterqr_training.signals.tables import HITS
 
-_HELP = "label rewrites and items by clicks, people and a judge, and say how well they agree"
+_HELP = "label rewrites and items by clicks, reformulations, people and a judge, and say how well they agree"
 _NON_TERMINAL_WIDTH = 160
 _EXAMPLES = """\
 examples:
@@ -73,6 +73,12 @@ _MEANINGS = {
     "min_reference": "pairs to judge agreement by",
     "max_judged": "pairs that a judge is asked about",
     "max_items_a_query": "items labelled for a query",
+    "reformulations": "label what users searched for next",
+    "reformulation_gap_s": "seconds from a search to the next, at most",
+    "min_reformulation_clients": "different clients who went from one to the other",
+    "reformulation_weight": "of a certain such label beside a click's",
+    "corrections": "take a query's usual spelling for the fix of its chain of thought",
+    "correction_ratio": "times as often that a usual spelling is searched for",
     "seed": "of the intervals",
 }
 
@@ -98,6 +104,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     rules = parser.add_argument_group("rules")
     for each in fields(LabelSettings):
         default = getattr(_DEFAULTS, each.name)
+        if isinstance(default, bool):
+            rules.add_argument(
+                _flag(each.name),
+                action=argparse.BooleanOptionalAction,
+                default=default,
+                help=f"{_MEANINGS[each.name]} (default {'yes' if default else 'no'})",
+            )
+            continue
         rules.add_argument(
             _flag(each.name),
             type=type(default),

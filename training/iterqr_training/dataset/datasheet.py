@@ -20,6 +20,7 @@ from iterqr_training.labels.label_folder import LabelFolder
 from iterqr_training.labels.label_report import UPPER_BOUND, agreement_json
 
 SCHEMA = "iterqr-dataset/v1"
+_REAL = (LabelSource.CLICK, LabelSource.REFORMULATION, LabelSource.HUMAN)
 
 
 def datasheet(
@@ -55,9 +56,9 @@ def datasheet(
 
 
 def real_click_share(examples: Sequence[Example]) -> float | None:
-    """Share of rows of generation that clicks or people decided; None without any row."""
+    """Share of rows of generation that users (clicks, reformulations) or people decided; None without any row."""
     rows = [each for each in examples if each.task is Task.GENERATION]
-    real = sum(each.label_source in (LabelSource.CLICK, LabelSource.HUMAN) for each in rows)
+    real = sum(each.label_source in _REAL for each in rows)
     return real / len(rows) if rows else None
 
 
@@ -82,6 +83,7 @@ def _words(dataset: Dataset, settings: DatasetSettings) -> Iterator[str]:
 def _split(examples: Sequence[Example]) -> dict[str, Any]:
     moments = [each.observed_at for each in examples]
     rewrites = [len(parse(each.target).rewrites) for each in examples if each.task is Task.GENERATION]
+    decided = Counter(str(each.label_source) for each in examples if each.task is Task.GENERATION)
     share = real_click_share(examples)
     return {
         "rows": len(examples),
@@ -91,6 +93,7 @@ def _split(examples: Sequence[Example]) -> dict[str, Any]:
         "last": max(moments).isoformat() if moments else None,
         "generation": {
             "rewrites": sum(rewrites),
+            "decided_by": dict(sorted(decided.items())),
             "real_click_share": None if share is None else round(share, 6),
             "with_hints": sum(bool(each.hints) for each in examples if each.task is Task.GENERATION),
         },

@@ -13,9 +13,10 @@ To post-train a model that rewrites search queries: to generate rewrites (its re
 their quality, and to judge whether a rewrite or an item is what the user needs."""
 _ORIGIN = """\
 Queries, rewrites and clicks are those of the search's own users; items' titles are of its catalog. Labels are of clicks
-(credited by attribution, corrected for position), of people, and of a judge where it agrees with them. Chains of
-thought are of a known generation, or the frozen base model wrote them when labels were made, with the hints of that
-time; impressions do not keep them."""
+(credited by attribution, corrected for position), of reformulations (what users searched for next and then clicked), of
+people, and of a judge where it agrees with them. Chains of thought are of a known generation, or the frozen base model
+wrote them when labels were made, with the hints of that time; impressions do not keep them. Their first line, the
+spelling, is that of most users where it is known."""
 _CLEANING = """\
 Queries that too few people searched with, and texts that seem to hold an e-mail or web address, a long number or a
 street address, are not in it. Each query is in one split for ever: a hash of its words decides. Left out:"""
@@ -24,7 +25,7 @@ Clicks are of what was shown: a rewrite without a label is not a bad one. Test r
 sample of all searches. Hints of test queries may hold titles that were clicked in the test's own time."""
 _SPLIT_COLUMNS = (
     *("split", "rows", "queries", "head", "torso", "tail"),
-    *("generation decided by clicks or people", "rewrites to generate", "generation with hints"),
+    *("generation decided by users or people", "rewrites to generate", "generation with hints"),
 )
 
 

@@ -26,9 +26,13 @@ class Task(enum.StrEnum):
 
 
 class LabelSource(enum.StrEnum):
-    """Where a label comes from. TRUTH is the simulator's and only for upper-bound experiments."""
+    """Where a label comes from.
+
+    REFORMULATION: users searched for it next. TRUTH is the simulator's and only for upper-bound experiments.
+    """
 
     CLICK = "click"
+    REFORMULATION = "reformulation"
     JUDGE = "judge"
     HUMAN = "human"
     TRUTH = "truth"

@@ -16,7 +16,13 @@ from iterqr_training.dataset.rows import Band, LabelSource, Task
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.labels.records import Kind
 
-_SURENESS = {LabelSource.TRUTH: 0, LabelSource.HUMAN: 1, LabelSource.CLICK: 2, LabelSource.JUDGE: 3}
+_SURENESS = {
+    LabelSource.TRUTH: 0,
+    LabelSource.HUMAN: 1,
+    LabelSource.CLICK: 2,
+    LabelSource.REFORMULATION: 2,
+    LabelSource.JUDGE: 3,
+}
 
 
 def cap_queries(examples: Sequence[Example], settings: DatasetSettings, left_out: Counter[str]) -> list[Example]:
@@ -56,7 +62,7 @@ def limit_replay(
 
 
 def keep_click_floor(examples: Sequence[Example], settings: DatasetSettings, left_out: Counter[str]) -> list[Example]:
-    """Drops the lightest rows of generation that a judge decided until clicks and people have their share."""
+    """Drops the lightest rows of generation that a judge decided until users and people who label have their share."""
     judged = [each for each in examples if each.task is Task.GENERATION and each.label_source is LabelSource.JUDGE]
     real = sum(each.task is Task.GENERATION for each in examples) - len(judged)
     room = min(len(judged), _room(real, 1 - settings.click_floor))

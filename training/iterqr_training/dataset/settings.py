@@ -23,7 +23,8 @@ class DatasetSettings:
         max_pairs_a_query: Examples of a query and its rewrites in each of the other tasks.
         max_items_a_query: Examples of a query and items.
         max_rows_a_task: Training rows of a task, drawn evenly from bands and answers; 0: all.
-        click_floor: Share of training rows of generation that clicks or people must have decided at least.
+        click_floor: Share of training rows of generation that users (by clicks or reformulations) or people must have
+            decided at least.
         replay_share: Share of a task's training rows that earlier iterations may have at most.
         min_stratum: A band with fewer test queries is told of.
         min_label_kappa: Agreement with a reference below which the dataset fails the check `label_agreement`.

@@ -22,7 +22,7 @@ from iterqr_training.signals.engines import Engine
 _PPB = 1e9
 TOO_FEW_CLIENTS = "fewer clients than min_clients"
 _NO_TITLE = "item without a title"
-_TOO_LONG = "query or subject over the limit of its length"
+TOO_LONG = "query or subject over the limit of its length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class Query:
     searches: int
     clients: int
     observed_at: datetime
+
+
+Queries = Mapping[tuple[str, str], Query]
+"""By region and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +82,31 @@ class Candidates:
     left_out: Mapping[str, int]
 
 
+def read_queries(engine: Engine, tables: LabelTables) -> Queries:
+    """Computes what was searched for, on the engine; no rule is applied yet.
+
+    Raises:
+        EngineError: A table could not be computed.
+    """
+    bands = frequency_bands(engine.collect(tables.query_outcomes.select("query_id", "normalized_query")))
+    return _queries(engine.collect(query_exposure(tables)), {text: Band(band) for text, band in bands.items()})
+
+
 def find_candidates(
-    engine: Engine, tables: LabelTables, titles: Mapping[str, str], settings: LabelSettings
+    engine: Engine, tables: LabelTables, queries: Queries, titles: Mapping[str, str], settings: LabelSettings
 ) -> Candidates:
     """Computes exposure on the engine and applies the rules of privacy here.
 
     Args:
         engine: Where the tables are.
         tables: Raw tables and marts.
+        queries: All of them.
         titles: Of items, by object id; without any, there are no items.
         settings: The rules.
 
     Raises:
         EngineError: A table could not be computed.
     """
-    bands = frequency_bands(engine.collect(tables.query_outcomes.select("query_id", "normalized_query")))
-    queries = _queries(engine.collect(query_exposure(tables)), {text: Band(band) for text, band in bands.items()})
     left_out: Counter[str] = Counter()
     rewrites = _rewrites(engine.collect(rewrite_exposure(tables)), queries, settings)
     items = _items(engine.collect(item_exposure(tables)), queries, titles, settings, left_out) if titles else []
@@ -102,7 +115,7 @@ def find_candidates(
     )
 
 
-def _queries(rows: pa.Table, bands: Mapping[str, Band]) -> Mapping[tuple[str, str], Query]:
+def _queries(rows: pa.Table, bands: Mapping[str, Band]) -> Queries:
     return {
         (row["region"], row["normalized_query"]): Query(
             row["normalized_query"],
@@ -116,7 +129,7 @@ def _queries(rows: pa.Table, bands: Mapping[str, Band]) -> Mapping[tuple[str, st
     }
 
 
-def _rewrites(rows: pa.Table, queries: Mapping[tuple[str, str], Query], settings: LabelSettings) -> Sequence[Candidate]:
+def _rewrites(rows: pa.Table, queries: Queries, settings: LabelSettings) -> Sequence[Candidate]:
     return [
         Candidate(query, row["rewrite_text"], _evidence(row, settings))
         for row in rows.to_pylist()
@@ -140,7 +153,7 @@ def _evidence(row: Mapping[str, Any], settings: LabelSettings) -> Evidence:
 
 def _items(
     rows: pa.Table,
-    queries: Mapping[tuple[str, str], Query],
+    queries: Queries,
     titles: Mapping[str, str],
     settings: LabelSettings,
     left_out: Counter[str],
@@ -173,7 +186,7 @@ def _allowed(
         elif reason := personal_data(each.query.text) or personal_data(each.subject):
             left_out[reason] += 1
         elif not 0 < len(clean_text(each.subject)) <= max_chars(kind) or len(each.query.text) > MAX_QUERY_CHARS:
-            left_out[_TOO_LONG] += 1
+            left_out[TOO_LONG] += 1
         else:
             kept.append(each)
     return tuple(kept)

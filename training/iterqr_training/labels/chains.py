@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,11 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """By query and region. `missing`: how many queries have none, by reason."""
+    """By query and region. `missing`: how many queries have none, by reason. `corrected`: how many got another fix."""
 
     found: Mapping[Key, Chain]
     missing: Mapping[str, int]
+    corrected: int = 0
 
 
 class ChainJournal:
@@ -119,6 +120,18 @@ def ask_chains(
             found[chain.key] = chain
         on_chain(1)
     return Chains(found, missing)
+
+
+def correct_fixes(chains: Chains, usual: Callable[[str], str | None]) -> Chains:
+    """Makes the usual spelling of a query the `fix` of its chain, which often repeats the query's mistake. Pure.
+
+    Args:
+        chains: As the base wrote them.
+        usual: Gives the usual spelling of a query; None if the query has it.
+    """
+    found = {key: replace(chain, fix=usual(chain.query) or chain.fix) for key, chain in chains.found.items()}
+    corrected = sum(chain.fix != chains.found[key].fix for key, chain in found.items())
+    return replace(chains, found=found, corrected=corrected)
 
 
 def read_chains(path: Path) -> Mapping[Key, Chain]:

@@ -15,7 +15,7 @@ from rich.text import Text
 from iterqr_training.dataset.rows import LabelSource
 from iterqr_training.labels.agreement import Agreement, kappa_words
 from iterqr_training.labels.judge_labels import Belief
-from iterqr_training.labels.label_signals import Labelled
+from iterqr_training.labels.label_signals import REFORMULATIONS, Labelled
 from iterqr_training.labels.positives import positive_rewrites
 from iterqr_training.labels.records import Label
 from iterqr_training.labels.settings import LabelSettings
@@ -46,12 +46,20 @@ def label_json(
             "rewrites": asdict(labelled.clicks.rewrites),
             "items": None if labelled.clicks.items is None else asdict(labelled.clicks.items),
         },
+        "reformulations": {
+            "labelled": len(labelled.reformulations.found),
+            "left_out": dict(sorted(labelled.reformulations.left_out.items())),
+        },
         "counts": _counts(labelled.merged.labels),
         "overruled": {str(source): count for source, count in sorted(labelled.merged.overruled.items())},
         "candidates": {"rewrites": len(labelled.candidates.rewrites), "items": len(labelled.candidates.items)},
         "left_out": dict(sorted(labelled.candidates.left_out.items())),
         "queries_with_good_rewrites": len(positive_rewrites(labelled.merged.labels)),
-        "chains": {"found": len(labelled.chains.found), "missing": dict(sorted(labelled.chains.missing.items()))},
+        "chains": {
+            "found": len(labelled.chains.found),
+            "corrected": labelled.chains.corrected,
+            "missing": dict(sorted(labelled.chains.missing.items())),
+        },
         "settings": asdict(settings),
         "inputs": dict(inputs),
     }
@@ -65,9 +73,10 @@ def label_words(labelled: Labelled) -> tuple[str, ...]:
     words += [f"{each.name} not judged: {each.words}" for each in labelled.checks if each.passed is None]
     words += [each.words for each in labelled.beliefs]
     if not labelled.judge:
-        words.append("no judge was asked: clicks and people alone label")
+        words.append("no judge was asked: users and people alone label")
     if not labelled.clicks.rewrites.clicked:
         words.append("no hit of a rewrite was clicked: clicks label nothing")
+    words += [_reformulation_words(each) for each in labelled.agreements if each.labels == REFORMULATIONS]
     if labelled.clicks.items is None:
         words.append("items have no labels: no titles were given")
     return tuple(words)
@@ -89,9 +98,13 @@ def label_console(labelled: Labelled) -> Group:
                 f"{used.prompt_tokens:,} + {used.completion_tokens:,} tokens{cost}"
             )
         )
+    pairs = labelled.reformulations
+    left_out = "".join(f"; {count:,} not: {reason}" for reason, count in sorted(pairs.left_out.items()))
+    parts.append(Text(f"• {len(pairs.found):,} rewrites are what users searched for next{left_out}"))
     chains = labelled.chains
     missing = "".join(f"; {count:,} missing: {reason}" for reason, count in sorted(chains.missing.items()))
     parts.append(Text(f"• chains of thought for {len(chains.found):,} queries with good rewrites{missing}"))
+    parts.append(Text(f"• the fix of {chains.corrected:,} chains is now the query's usual spelling"))
     return Group(*parts)
 
 
@@ -159,6 +172,14 @@ def _agreements_table(found: Sequence[Agreement]) -> Table:
             *shares,
         )
     return table
+
+
+def _reformulation_words(each: Agreement) -> str:
+    """Precision alone: all of them say yes, of which kappa knows nothing."""
+    return (
+        f"reformulations, {each.task}: {each.reference} calls {each.yes_yes} of {each.pairs} rewrites that users "
+        f"searched for next good ({_share(each.precision)})"
+    )
 
 
 def _share(value: float) -> str:

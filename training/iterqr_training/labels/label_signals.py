@@ -1,4 +1,4 @@
-"""From signals and marts to labels: candidates, clicks, judge, people, agreement, chains of thought."""
+"""From signals and marts to labels: candidates, clicks, reformulations, judge, people, agreement, chains of thought."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from iterqr_training.dataset.rows import Task
 from iterqr_training.errors import SettingError
 from iterqr_training.labels.agreement import Agreement, Check, agreement, label_agreement_check
 from iterqr_training.labels.base_server import BaseServer
-from iterqr_training.labels.candidates import Candidates, find_candidates
-from iterqr_training.labels.chains import Chain, ChainJournal, Chains, Key, ask_chains
+from iterqr_training.labels.candidates import Candidates, find_candidates, read_queries
+from iterqr_training.labels.chains import Chain, ChainJournal, Chains, Key, ask_chains, correct_fixes
 from iterqr_training.labels.click_labels import ClickLabels, click_labels
 from iterqr_training.labels.exposure_tables import LabelTables
 from iterqr_training.labels.judge_labels import QUESTIONS, Belief, beliefs, judge_labels, subjects_to_judge
@@ -19,16 +19,24 @@ from iterqr_training.labels.merging import Merged, merge, told_labels
 from iterqr_training.labels.positives import positive_rewrites
 from iterqr_training.labels.records import Label, Pair
 from iterqr_training.labels.reference import HUMAN, TRUTH, Reference
+from iterqr_training.labels.reformulations import (
+    Reformulations,
+    find_reformulations,
+    read_reformulations,
+    reformulation_labels,
+    usual_spellings,
+)
 from iterqr_training.labels.settings import LabelSettings
 from iterqr_training.signals.engines import Engine
 
+REFORMULATIONS = "reformulations"
 StartStep = Callable[[str, int | None], Callable[[int], None]]
 """Called with the name of a step and how much there is to do, if known; returns what is called with what was done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What labels come from beside clicks.
+    """What labels come from beside clicks and reformulations.
 
     Attributes:
         titles: Of items, by object id; without any, items are not labelled.
@@ -56,6 +64,7 @@ class Labelled:
     merged: Merged
     candidates: Candidates
     clicks: ClickLabels
+    reformulations: Reformulations
     judge: str
     judging: Judging
     beliefs: tuple[Belief, ...]
@@ -73,7 +82,7 @@ def label_signals(
     Args:
         engine: Where the tables are.
         tables: Raw tables and marts.
-        sources: Beside clicks.
+        sources: Beside clicks and reformulations.
         settings: The rules.
         start: Told of the steps.
 
@@ -86,26 +95,38 @@ def label_signals(
     if sources.learns_truth and not truths:
         raise SettingError("learn_truth needs a truth to learn")
     start("exposure", None)
-    candidates = find_candidates(engine, tables, sources.titles, settings)
+    queries = read_queries(engine, tables)
+    candidates = find_candidates(engine, tables, queries, sources.titles, settings)
     clicks = click_labels(candidates.rewrites, candidates.items, settings)
+    start("reformulations", None)
+    pairs = read_reformulations(engine, tables, queries, settings)
+    spellings = usual_spellings(queries, pairs, settings)
+    searched_next = find_reformulations(pairs, queries, spellings, settings)
+    reformulated = reformulation_labels(searched_next, settings)
     judging = _judged(sources, candidates, clicks.labels, settings, start)
     believed = () if sources.judge is None else beliefs(judging, clicks.labels, sources.references, settings)
-    groups: list[Sequence[Label]] = [clicks.labels, judge_labels(candidates, judging, believed, settings)]
-    groups += [told_labels(each, candidates) for each in sources.references if each.name == HUMAN]
+    judged = judge_labels(candidates, judging, believed, settings)
+    told = [each for each in sources.references if each.name == HUMAN]
     if sources.learns_truth:
-        groups += [told_labels(each, candidates) for each in truths]
-    merged = merge(groups)
-    agreements, checks = _compared(clicks.labels, merged.labels, believed, sources.references, settings)
+        told += truths
+    groups = [told_labels(each, candidates, searched_next.found) for each in told]
+    merged = merge([clicks.labels, reformulated, judged, *groups])
+    by_users = {"clicks": clicks.labels, REFORMULATIONS: reformulated}
+    agreements, checks = _compared(by_users, merged.labels, believed, sources.references, settings)
+    chains = _chains(merged.labels, sources, start)
+    if settings.corrections:
+        chains = correct_fixes(chains, spellings.usual)
     return Labelled(
         merged,
         candidates,
         clicks,
+        searched_next,
         "" if sources.judge is None else sources.judge.name,
         judging,
         believed,
         agreements,
         checks,
-        _chains(merged.labels, sources, start),
+        chains,
         sources.learns_truth,
     )
 
@@ -140,17 +161,19 @@ def _judged(
 
 
 def _compared(
-    clicks: Sequence[Label],
+    by_users: Mapping[str, Sequence[Label]],
     merged: Sequence[Label],
     believed: Sequence[Belief],
     references: Sequence[Reference],
     settings: LabelSettings,
 ) -> tuple[tuple[Agreement, ...], tuple[Check, ...]]:
-    of_clicks = compare_labels("clicks", clicks, references, settings)
+    of_users = [
+        each for whose, labels in by_users.items() for each in compare_labels(whose, labels, references, settings)
+    ]
     of_judge = tuple(each.agreement for each in believed if each.agreement is not None)
     final = compare_labels("final", merged, references, settings)
     checks = tuple(label_agreement_check(each, settings.min_label_kappa, settings.min_reference) for each in final)
-    return (*of_clicks, *of_judge, *final), checks
+    return (*of_users, *of_judge, *final), checks
 
 
 def _chains(labels: Sequence[Label], sources: Sources, start: StartStep) -> Chains:

@@ -1,4 +1,8 @@
-"""One label for each thing: people before clicks before a judge, and for quality a judge before clicks."""
+"""One label for each thing: people before users before a judge, and for quality a judge before users.
+
+Users tell by clicks and by reformulations. Where both label one thing the surer counts, which is the heavier: much
+looked at and never clicked outweighs one user who searched for it next.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,14 @@ from iterqr_training.labels.judging import Subject
 from iterqr_training.labels.personal_data import personal_data
 from iterqr_training.labels.records import Kind, Label, Pair
 from iterqr_training.labels.reference import Reference
+from iterqr_training.labels.reformulations import Reformulation
 
+_USERS = (LabelSource.CLICK, LabelSource.REFORMULATION)
+_JUDGE = (LabelSource.JUDGE,)
+_TOLD = ((LabelSource.TRUTH,), (LabelSource.HUMAN,))
 _ORDER = {
-    # Clicks hardly tell how well a rewrite is worded.
-    Task.QUALITY: (LabelSource.TRUTH, LabelSource.HUMAN, LabelSource.JUDGE, LabelSource.CLICK),
-    Task.RELEVANCE: (LabelSource.TRUTH, LabelSource.HUMAN, LabelSource.CLICK, LabelSource.JUDGE),
+    Task.QUALITY: (*_TOLD, _JUDGE, _USERS),  # users hardly tell how well a rewrite is worded
+    Task.RELEVANCE: (*_TOLD, _USERS, _JUDGE),
 }
 
 
@@ -28,22 +35,29 @@ class Merged:
     overruled: dict[LabelSource, int]
 
 
-def told_labels(source: Reference, candidates: Candidates) -> tuple[Label, ...]:
+def told_labels(
+    source: Reference, candidates: Candidates, reformulations: Sequence[Reformulation] = ()
+) -> tuple[Label, ...]:
     """Returns the labels of a reference as labels to learn from, with the logged queries' regions, bands and clients.
 
     A pair that was never logged keeps what its file says. A person's label that may name a person is left out.
     """
-    logged: dict[Pair, list[Candidate]] = {}
-    for kind, group in ((Kind.REWRITE, candidates.rewrites), (Kind.ITEM, candidates.items)):
+    logged: dict[Pair, dict[tuple[str, str], Candidate | Reformulation]] = {}
+    for kind, group in (
+        (Kind.REWRITE, candidates.rewrites),
+        (Kind.REWRITE, reformulations),
+        (Kind.ITEM, candidates.items),
+    ):
         for candidate in group:
-            logged.setdefault(Subject(candidate.query.text, candidate.subject, kind).pair, []).append(candidate)
+            pair = Subject(candidate.query.text, candidate.subject, kind).pair
+            logged.setdefault(pair, {}).setdefault((candidate.query.text, candidate.query.region), candidate)
     labels: list[Label] = []
     first = {(each.task, each.pair): each for each in reversed(source.labels)}
     for (task, pair), positive in source.answers.items():
         label = replace(first[task, pair], positive=positive)
         if personal_data(label.query) or personal_data(label.subject):
             continue
-        found = [each for each in logged.get(pair, []) if label.region in ("", each.query.region)]
+        found = [each for each in logged.get(pair, {}).values() if label.region in ("", each.query.region)]
         labels += [
             replace(
                 label,
@@ -62,7 +76,7 @@ def told_labels(source: Reference, candidates: Candidates) -> tuple[Label, ...]:
 
 
 def merge(groups: Iterable[Sequence[Label]]) -> Merged:
-    """Chooses among labels of one thing by who says it; of one source the heavier, then the positive."""
+    """Chooses among labels of one thing by who says it; of one rank the heavier, then the positive."""
     best: dict[tuple[Task, str, str, Kind, str], Label] = {}
     overruled: Counter[LabelSource] = Counter()
     for each in (label for group in groups for label in group):
@@ -78,4 +92,5 @@ def merge(groups: Iterable[Sequence[Label]]) -> Merged:
 
 
 def _rank(label: Label) -> tuple[int, float, bool, str]:
-    return _ORDER[label.task].index(label.source), -label.weight, not label.positive, label.subject
+    rank = next(place for place, sources in enumerate(_ORDER[label.task]) if label.source in sources)
+    return rank, -label.weight, not label.positive, label.subject

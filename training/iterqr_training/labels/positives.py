@@ -9,14 +9,21 @@ from iterqr_proto.rewrite_format import MAX_LINE_CHARS, clean_text
 from iterqr_training.dataset.rows import LabelSource, Task
 from iterqr_training.labels.records import Kind, Label, query_key
 
-_SURENESS = {LabelSource.TRUTH: 3, LabelSource.HUMAN: 2, LabelSource.CLICK: 1, LabelSource.JUDGE: 0}
+_SURENESS = {
+    LabelSource.TRUTH: 3,
+    LabelSource.HUMAN: 2,
+    LabelSource.CLICK: 1,
+    LabelSource.REFORMULATION: 1,
+    LabelSource.JUDGE: 0,
+}
 
 
 def positive_rewrites(labels: Iterable[Label]) -> Mapping[tuple[str, str], tuple[Label, ...]]:
     """Returns the labels of relevance of good rewrites by query and region, best first, each text once.
 
     Good is what is relevant, is not called unusable, and fits a line of the format without being the query again. A
-    person's label comes first, then clicks, then a judge's, each by weight and text.
+    person's label comes first, then those of clicks and reformulations together, then a judge's, each by weight and
+    text.
     """
     labels = tuple(labels)
     unusable = {

@@ -49,7 +49,8 @@ class Label:
         source: Who says so.
         observed_at: The latest search or event behind it.
         band: Of the query.
-        clients: Different ones who searched with the query; 0 if it was never logged.
+        clients: Different ones who searched with the query, and with the subject of a reformulation; 0 if it was never
+            logged.
     """
 
     task: Task

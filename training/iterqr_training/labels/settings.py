@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from iterqr_training.errors import SettingError
 
+LONGEST_REFORMULATION_GAP_S = 3_600
+
 
 @dataclass(frozen=True, slots=True)
 class LabelSettings:
@@ -29,6 +31,12 @@ class LabelSettings:
         min_reference: Pairs that reference and judge must share for a task, to say how well they agree.
         max_judged: Pairs that a judge is asked about at most; queries of the tail come first.
         max_items_a_query: Items that are labelled for a query at most, the surest first, yes and no alike.
+        reformulations: Whether what users searched for next is labelled as a rewrite.
+        reformulation_gap_s: It was searched for at most so many seconds later; what comes later is often another need.
+        min_reformulation_clients: So many different clients went from the query to it.
+        reformulation_weight: Weight of a certain label of it beside a certain click label.
+        corrections: Whether the usual spelling of a query is the `fix` of its chain of thought.
+        correction_ratio: A usual spelling is searched for so many times as often as a misspelling.
         seed: Of the resamples behind the intervals.
 
     Raises:
@@ -52,6 +60,12 @@ class LabelSettings:
     min_reference: int = 30
     max_judged: int = 2_000
     max_items_a_query: int = 6
+    reformulations: bool = True
+    reformulation_gap_s: int = 60
+    min_reformulation_clients: int = 1
+    reformulation_weight: float = 1.0
+    corrections: bool = True
+    correction_ratio: float = 3.0
     seed: int = 7
 
     def __post_init__(self) -> None:
@@ -73,6 +87,10 @@ class LabelSettings:
             ("min_reference", 2, 1_000_000),
             ("max_judged", 0, 10_000_000),
             ("max_items_a_query", 0, 1_000),
+            ("reformulation_gap_s", 1, LONGEST_REFORMULATION_GAP_S),
+            ("min_reformulation_clients", 1, 1_000_000),
+            ("reformulation_weight", 0.001, 1),
+            ("correction_ratio", 1.5, 1_000),
             ("seed", 0, 2**32 - 1),
         ):
             if not low <= getattr(self, name) <= high:
