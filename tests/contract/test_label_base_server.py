@@ -103,7 +103,7 @@ def test_from_signals_to_a_dataset(server: RunningServer, tmp_path: Path) -> Non
     about = json.loads((out / "labels.json").read_text("utf-8"))
     assert about["judge"]["judged"] == 5
     assert not any(each["used"] for each in about["judge"]["questions"])
-    assert about["chains"] == {"found": 1, "missing": {"the base wrote no whole chain": 1}}
+    assert about["chains"] == {"found": 1, "corrected": 0, "missing": {"the base wrote no whole chain": 2}}
     assert json.loads((out / "judge_usage.json").read_text("utf-8"))["requests"] == 2
     main(["dataset", "--labels", str(out), "--out", str(tmp_path / "dataset"), "--test-share", "0"])
     sheet = json.loads((tmp_path / "dataset" / "datasheet.json").read_text("utf-8"))
@@ -112,8 +112,8 @@ def test_from_signals_to_a_dataset(server: RunningServer, tmp_path: Path) -> Non
         rows[each["task"], each["answer"]] += each["rows"]
     assert rows == {
         ("generation", ""): 1,
-        ("quality", "Yes"): 2,
+        ("quality", "Yes"): 3,
         ("quality", "No"): 1,
-        ("relevance", "Yes"): 2,
+        ("relevance", "Yes"): 3,
         ("relevance", "No"): 3,
     }

@@ -65,7 +65,9 @@ def town() -> Signals:
     - ramen: the original suffices, so nobody knows what "noodle soup" would have retrieved.
     - a query over the limit of 256 characters.
     - rare: as pad tai, but one person alone searches with it.
-    - my number 555 123 4567: as pad tai, but it may tell of somebody.
+    - my number 555 123 4567: as pad tai, but it may tell of somebody. The same people search for pad tai next.
+    - winggs: four clients search for "wings" 30 s later and click, then three of them for "wing platter", and click;
+      nine more search for "wings" alone. Nothing has rewrites.
     """
     pages: list[Page] = []
     events: list[Event] = []
@@ -107,6 +109,13 @@ def town() -> Signals:
                 outcome="original_suffices", texts={"r": "noodle soup"}, hits=hits,
             )
         )  # fmt: skip
+    searched = [("winggs", n, 20_000) for n in range(4)] + [("wings", n, 20_030) for n in range(13)]
+    searched += [("wing platter", n, 20_060) for n in range(3)]
+    for query, number, at_s in searched:
+        name, client = f"{query}-{number}", f"client-{number}"
+        pages.append(Page(name, name, client, at_s, query, hits=[Hit(f"{query}-hit", 1, original=1)]))
+        if query != "winggs":
+            events.append(Event(f"e-{name}", "click", name, f"{query}-hit", client, at_s + 9))
     return Signals(tuple(pages), tuple(events))
 
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from iterqr_benchmarks.marketplace.audit import audit
 from iterqr_benchmarks.marketplace.channel_windows import WindowAsked
-from iterqr_benchmarks.marketplace.ledger import Ledger
-from iterqr_benchmarks.marketplace.rewrite_truth import rewrite_relevance, rewrite_truth
+from iterqr_benchmarks.marketplace.ledger import SCHEMAS, Ledger, Table
+from iterqr_benchmarks.marketplace.rewrite_truth import (
+    label_truth,
+    reformulation_relevance,
+    rewrite_relevance,
+    rewrite_truth,
+)
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from iterqr_benchmarks.marketplace.traffic import run_traffic
 from iterqr_benchmarks.marketplace.truth import (
@@ -222,6 +228,67 @@ def test_a_rewrite_is_relevant_if_enough_of_what_it_retrieves_satisfies(tmp_path
         ("rewritten", "half"): True,
         ("rewritten", "quarter"): False,
         ("rewritten", "none"): False,
+    }
+
+
+class ReadLedger(Ledger):
+    """Of searches made by hand."""
+
+    def __init__(self, searches: Sequence[dict[str, object]]) -> None:
+        self._searches = pa.Table.from_pylist([{**BLANK, **row} for row in searches], SCHEMAS["searches"])
+
+    def read(self, table: Table) -> pa.Table:
+        return self._searches if table == "searches" else SCHEMAS[table].empty_table()
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EMPTY: dict[str, object] = {"string": "", "bool": False, "double": 0.0, "int32": 0}
+BLANK = {field.name: EMPTY.get(str(field.type), NOON) for field in SCHEMAS["searches"]}
+
+
+def searched(client: str, at_s: int, text: str, need: str = "wings", **told: object) -> dict[str, object]:
+    """A search of a page of ten, eight dishes of the region satisfy."""
+    moment = NOON + timedelta(seconds=at_s)
+    told = {"shown": 10, "satisfying": 8, "satisfying_shown": 5, **told}
+    return {"query_id": f"{client}-{at_s}", "client_id": client, "region": "north", "time": moment, "text": text,
+            "need_id": need, **told}  # fmt: skip
+
+
+def test_a_reformulation_is_relevant_if_its_page_had_enough_of_what_satisfies() -> None:
+    ledger = ReadLedger(
+        [
+            searched("ann", 30, "Wings"),
+            searched("ann", 0, "winggs"),
+            searched("ann", 60, "soup", "soup"),
+            searched("bob", 0, "winggs"),
+            searched("bob", 40, "one dish", satisfying=1, satisfying_shown=1),
+            searched("bob", 80, "few", satisfying_shown=2),
+            searched("bob", 90, "FEW!"),
+            searched("bob", 4_000, "much later"),
+            searched("cleo", 0, "winggs", region="south"),
+            searched("cleo", 9, "elsewhere"),
+        ]
+    )
+    assert {(each.query, each.subject): each.positive for each in reformulation_relevance(ledger)} == {
+        ("winggs", "wings"): True,
+        ("wings", "soup"): False,  # for another need
+        ("winggs", "one dish"): True,  # all that there is
+        ("one dish", "few"): False,
+    }
+
+
+def test_what_was_shown_as_a_rewrite_is_judged_as_one() -> None:
+    ledger = ReadLedger([searched("ann", 0, "winggs"), searched("ann", 30, "wings"), searched("ann", 60, "chicken")])
+    page = {"impression_id": "i", "query_id": "ann-0", "normalized_query": "winggs", "outcome": "fused"}
+    told = label_truth(
+        ledger,
+        pa.Table.from_pylist([page], IMPRESSIONS.schema),
+        pa.Table.from_pylist([{"impression_id": "i", "rewrite_id": "r", "text": "Wings"}], REWRITES.schema),
+        HIT_CHANNELS.schema.empty_table(),
+    )
+    assert {(each.query, each.subject): each.positive for each in told} == {
+        ("winggs", "Wings"): False,  # it retrieved nothing
+        ("wings", "chicken"): True,
     }
 
 

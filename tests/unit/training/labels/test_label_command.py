@@ -40,7 +40,7 @@ def told(subject: str, answer: str, query: str = "pad tai", task: str = "relevan
 
 
 def test_clicks_label_what_they_show_and_nothing_else(inputs: list[str], tmp_path: Path) -> None:
-    folder, about = label(inputs, tmp_path / "out")
+    folder, about = label(inputs, tmp_path / "out", "--no-reformulations")
     assert answers(folder, "relevance") == {
         ("pad tai", "pad thai"): True,
         ("pad tai", "frozen pizza"): False,
@@ -59,6 +59,55 @@ def test_clicks_label_what_they_show_and_nothing_else(inputs: list[str], tmp_pat
         "query or subject over the limit of its length": 1,
     }
     assert {each.clients for each in folder.labels} == {6, 12}
+
+
+def test_what_users_searched_for_next_is_a_rewrite(inputs: list[str], tmp_path: Path) -> None:
+    folder, about = label(inputs, tmp_path / "out")
+    found = [each for each in folder.labels if each.source == "reformulation"]
+    assert {(each.task, each.query, each.subject, each.positive) for each in found} == {
+        ("quality", "winggs", "wings", True),
+        ("relevance", "winggs", "wings", True),
+    }
+    assert {(each.weight, each.clients) for each in found} == {(0.8, 4)}, "four clicks, of four clients"
+    assert about["reformulations"] == {
+        "labelled": 1,
+        "left_out": {
+            "a long number": 1,
+            "fewer clients than min_clients": 1,
+            "less searched for than the query": 1,
+        },
+    }
+
+
+def test_the_usual_spelling_is_the_fix_of_a_chain(inputs: list[str], tmp_path: Path) -> None:
+    (tmp_path / "chains.jsonl").write_text(chain_lines([make_chain("winggs"), make_chain()]), "utf-8")
+    flags = ["--chains", str(tmp_path / "chains.jsonl")]
+    folder, about = label(inputs, tmp_path / "out", *flags)
+    assert {chain.query: chain.fix for chain in folder.chains.values()} == {
+        "winggs": "wings",
+        "pad tai": "pad tai fixed",
+    }
+    assert about["chains"]["corrected"] == 1
+    kept, about = label(inputs, tmp_path / "kept", *flags, "--no-corrections")
+    assert {chain.fix for chain in kept.chains.values()} == {"winggs fixed", "pad tai fixed"}
+    assert about["chains"]["corrected"] == 0
+
+
+def test_people_overrule_reformulations(inputs: list[str], tmp_path: Path) -> None:
+    human = write_lines(tmp_path / "human.jsonl", [told("Wings", "no", query="winggs")])
+    folder, about = label(inputs, tmp_path / "out", "--human", str(human))
+    assert answers(folder, "relevance")["winggs", "wings"] is False
+    assert about["overruled"] == {"reformulation": 1}
+
+
+def test_agreement_tells_how_many_reformulations_are_right(
+    inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_lines(tmp_path / "truth.jsonl", [told("wings", "yes", query="winggs", source="truth")])
+    _, about = label(inputs, tmp_path / "out", "--truth", str(truth))
+    (agreed,) = [each for each in about["agreements"] if each["labels"] == "reformulations"]
+    assert (agreed["pairs"], agreed["precision"]) == (1, 1.0)
+    assert "calls 1 of 1 rewrites that users searched for next good (1.00)" in capsys.readouterr().out
 
 
 def test_items_are_labelled_by_their_titles(inputs: list[str], tmp_path: Path) -> None:
@@ -97,7 +146,7 @@ def test_flipped_labels_fail_the_named_check(inputs: list[str], tmp_path: Path) 
     rows = [
         told(each.subject, flipped(each.positive), each.query, source="truth")
         for each in clicks.labels
-        if each.task == "relevance"
+        if each.task == "relevance" and each.source == "click"
     ]
     truth = write_lines(tmp_path / "truth.jsonl", rows)
     flags = ["--truth", str(truth), "--min-reference", "5"]
@@ -117,7 +166,7 @@ def test_an_upper_bound_is_called_so_everywhere(
     truth = write_lines(tmp_path / "truth.jsonl", [told("pad thai", "no", source="truth")])
     folder, about = label(inputs, tmp_path / "out", "--truth", str(truth), "--upper-bound-learn-truth")
     assert answers(folder, "relevance")["pad tai", "pad thai"] is False
-    assert {each.source for each in folder.labels} == {"click", "truth"}
+    assert {each.source for each in folder.labels} == {"click", "reformulation", "truth"}
     assert folder.is_upper_bound
     assert about["words"][0].startswith("UPPER BOUND")
     assert "UPPER BOUND" in capsys.readouterr().out
@@ -127,7 +176,7 @@ def test_known_chains_of_thought_are_taken_and_others_are_told_as_missing(inputs
     (tmp_path / "chains.jsonl").write_text(chain_lines([make_chain()]), "utf-8")
     folder, about = label(inputs, tmp_path / "out", "--chains", str(tmp_path / "chains.jsonl"))
     assert list(folder.chains) == [("pad tai", "north")]
-    assert about["chains"] == {"found": 1, "missing": {"no server was asked": 1}}
+    assert about["chains"] == {"found": 1, "corrected": 0, "missing": {"no server was asked": 2}}
 
 
 def test_a_file_that_was_touched_is_noticed(inputs: list[str], tmp_path: Path) -> None:
