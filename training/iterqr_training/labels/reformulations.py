@@ -28,6 +28,7 @@ from iterqr_training.labels.spellings import Spellings, is_near
 from iterqr_training.signals.engines import Engine
 
 _DECIMALS = 6
+_LEAST_WEIGHT = 1e-6
 SAME_WORDS = "the same words"
 TOO_FEW_REFORMULATED = "fewer clients than min_reformulation_clients"
 MISSPELT = "usually spelt otherwise"
@@ -151,7 +152,7 @@ def reformulation_labels(found: Reformulations, settings: LabelSettings) -> tupl
 def _weight(each: Reformulation, settings: LabelSettings) -> float:
     evidence = each.clicked + settings.order_weight * each.ordered
     share = evidence / (evidence + 1 + each.pairs - each.clicked)
-    return max(10**-_DECIMALS, round(settings.reformulation_weight * share, _DECIMALS))
+    return max(_LEAST_WEIGHT, round(settings.reformulation_weight * share, _DECIMALS))
 
 
 def _reason(

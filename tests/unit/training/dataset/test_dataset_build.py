@@ -218,6 +218,19 @@ def test_the_datasheet_counts_what_is_in_the_files(tmp_path: Path) -> None:
     assert sheet["inputs"] == [{"folder": "labels", "iteration": 0, "labels_sha256": folder.digest}]
 
 
+def test_what_users_searched_for_is_as_real_as_what_they_clicked(tmp_path: Path) -> None:
+    sources = (LabelSource.CLICK, LabelSource.REFORMULATION, LabelSource.JUDGE, LabelSource.JUDGE)
+    labels = [make_label(f"query {n}", "good", source=source) for n, source in enumerate(sources)]
+    folder = make_folder(tmp_path / "labels", labels, [make_chain(f"query {n}") for n in range(len(sources))])
+    strict = DatasetSettings(test_share=0, validation_share=0, click_floor=0.6)
+    dataset = build_dataset([folder], [], strict)
+    sheet = write_dataset(tmp_path / "dataset", dataset, [folder], strict)
+    told = sheet["splits"]["train"]["generation"]
+    assert told["decided_by"] == {"click": 1, "judge": 1, "reformulation": 1}
+    assert told["real_click_share"] == pytest.approx(2 / 3, abs=1e-6)
+    assert "| generation | rewrite | reformulation |" in (tmp_path / "dataset" / "DATASHEET.md").read_text("utf-8")
+
+
 def test_a_new_dataset_takes_the_place_of_the_old_but_of_nothing_else(tmp_path: Path) -> None:
     folder = folder_of_many(tmp_path)
     dataset = build_dataset([folder], [], ALL_TRAIN)
