@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from iterqr_training.dataset.rows import Task
@@ -90,5 +91,6 @@ def test_items_of_a_query_are_capped_and_both_kinds_stay() -> None:
 
 @pytest.mark.parametrize("name", ["level2_weight", "negative_coverage"])
 def test_settings_name_themselves_and_their_limits(name: str) -> None:
+    wrong: dict[str, Any] = {name: 7}
     with pytest.raises(SettingError, match=f"{name} is 7, and must be from 0 to"):
-        LabelSettings(**{name: 7})
+        LabelSettings(**wrong)

@@ -35,6 +35,8 @@ from support.labelling import NOON, make_label
 RULES = LabelSettings()
 Search = tuple[str, float, str, int, int]
 """Client, seconds after noon, query, clicks, orders."""
+Counted = tuple[str, str, int, int, int, int]
+"""Query, later query, pairs, clicked, ordered, clients."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +45,12 @@ def engine() -> Iterator[Engine]:
         yield opened
 
 
-def pairs_of(engine: Engine, folder: Path, *searches: Search, gap_s: int = 60, region: str = "north") -> list[object]:
-    """Pairs as (query, later query, pairs, clicked, ordered, clients), of searches whose ids are in their order."""
+def pairs_of(engine: Engine, folder: Path, *searches: Search, gap_s: int = 60) -> list[Counted]:
+    """Pairs of searches whose ids are in their order, all in one region but those of the client "abroad"."""
     rows = [
         {
             "query_id": f"{number:03d}", "timestamp": NOON + timedelta(seconds=at_s), "client_id": client,
-            "region": region if client != "abroad" else "south", "normalized_query": query, "clicks": clicks,
+            "region": "south" if client == "abroad" else "north", "normalized_query": query, "clicks": clicks,
             "orders": orders,
         }
         for number, (client, at_s, query, clicks, orders) in enumerate(searches)
@@ -57,8 +59,10 @@ def pairs_of(engine: Engine, folder: Path, *searches: Search, gap_s: int = 60, r
     file = folder / f"{len(list(folder.iterdir()))}.parquet"
     pq.write_table(pa.Table.from_pylist(full, QUERY_OUTCOMES.schema), file)
     found = engine.collect(reformulation_pairs(engine.read(QUERY_OUTCOMES, [file]), gap_s)).to_pylist()
-    names = ("normalized_query", "rewrite_text", "pairs", "clicked", "ordered", "clients")
-    return sorted(tuple(row[name] for name in names) for row in found)
+    return sorted(
+        (row["normalized_query"], row["rewrite_text"], row["pairs"], row["clicked"], row["ordered"], row["clients"])
+        for row in found
+    )
 
 
 def test_pairs_are_counted_over_all_clients(engine: Engine, tmp_path: Path) -> None:
