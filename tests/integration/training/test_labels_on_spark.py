@@ -21,4 +21,5 @@ def test_labels_on_spark(tmp_path: Path) -> None:
 
     on_duckdb = label("duckdb://")
     assert on_duckdb["labels.jsonl"].count(b"\n") > 10
+    assert b'"source": "reformulation"' in on_duckdb["labels.jsonl"]
     assert label("spark+local?driver_memory=1g&shuffle_partitions=2&spark.ui.enabled=false") == on_duckdb
