@@ -91,7 +91,7 @@ class Metrics:
             registry=self.registry,
         )
         self.checkpoint_loads = Counter(
-            "iterqr_checkpoint_loads", "Checkpoints loaded or refused", ["result"], registry=self.registry
+            "iterqr_checkpoint_loads", "Checkpoints loaded, staged or refused", ["result"], registry=self.registry
         )
         self.registry_reads = Counter(
             "iterqr_registry_reads", "Reads of the registry's state", ["result"], registry=self.registry

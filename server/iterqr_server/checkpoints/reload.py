@@ -1,0 +1,136 @@
+"""Drain and reload: one champion is shut down, the next one started in its place, and calls wait in between.
+
+Where there is no memory for two models. Calls that come meanwhile wait in a `HoldingEngine`, each within its deadline;
+then they are answered by whichever model serves. If the next one does not start or fails its probes, the one before is
+started again and serves on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from iterqr_server.checkpoints.model_pool import ModelPool
+from iterqr_server.checkpoints.opened_model import OpenedModel
+from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.engine.errors import EngineFatalError
+from iterqr_server.engine.holding import HoldingEngine
+from iterqr_server.rewrite.served_model import ServedModel
+
+_SETTLE_S = 15.0
+"""Longest wait for a closed model's memory, which processes that end may give back a little later."""
+_SETTLE_TICK_S = 0.25
+_log = structlog.get_logger(__name__)
+
+
+class Reload:
+    """See the module. All methods are called on the event loop's thread; one `replace` at a time.
+
+    `tell_serving` tells health checks, so that callers with several servers go to another meanwhile.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: ModelPool,
+        router: TrafficRouter,
+        open_model: Callable[[str], Awaitable[OpenedModel]],
+        base_id: str,
+        max_held: int,
+        tell_serving: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        self._pool = pool
+        self._router = router
+        self._open_model = open_model
+        self._base_id = base_id
+        self._max_held = max_held
+        self._tell_serving = tell_serving
+        self.is_under_way = False
+
+    async def replace(self, opened: OpenedModel) -> None:
+        """Starts a model in place of all that are loaded, and routes all calls to it. A `Replace` of the pool.
+
+        Raises whatever starting it raised, once the champion before, or else the base model, serves again. If neither
+        does, the server is broken, which the router is told.
+        """
+        self.is_under_way = True
+        try:
+            await self._give_up_idle_models()
+            before = self._router.champion()
+            holding = HoldingEngine(before.engine.model_id, self._max_held)
+            held = ServedModel(before.checkpoint_id, holding, before.template, before.policy_json)
+            try:
+                await self._exchange(opened, before, held)
+            except EngineFatalError as error:
+                holding.release(str(error))
+                self._router.broken(held, error)
+                raise
+            finally:
+                holding.release()
+        finally:
+            self.is_under_way = False
+
+    async def bring_back(self, checkpoint_id: str) -> ServedModel:
+        """Loads a checkpoint that served before, or the base model by its id, into the pool.
+
+        Raises what opening and starting it raises.
+        """
+        opened = await self._open_model(checkpoint_id)
+        await opened.start()
+        self._pool.add(opened.model)
+        return opened.model
+
+    async def _exchange(self, opened: OpenedModel, before: ServedModel, held: ServedModel) -> None:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        names = {"champion": before.checkpoint_id, "checkpoint_id": opened.model.checkpoint_id}
+        _log.info("reload_started", **names)
+        await self._tell_serving(False)
+        self._router.set(held)
+        for checkpoint_id in list(self._pool.loaded):
+            await asyncio.shield(self._pool.take_out(checkpoint_id))
+        drained_s = loop.time() - started
+        try:
+            await self._until_there_is_room(opened)
+            await opened.start()
+        except Exception:
+            self._router.set(await self._bring_back_any(before.checkpoint_id))
+            _log.error("reload_failed", **names, seconds=round(loop.time() - started, 3))
+            raise
+        else:
+            self._router.set(opened.model)
+            _log.info(
+                "reloaded", **names, seconds=round(loop.time() - started, 3), drained_seconds=round(drained_s, 3)
+            )
+        finally:
+            await self._tell_serving(True)
+
+    async def _give_up_idle_models(self) -> None:
+        """Of what is loaded only what takes calls is worth a second look at the memory, or worth waiting for."""
+        routed = {model.checkpoint_id for model in self._router.routed}
+        for checkpoint_id in [name for name in self._pool.loaded if name not in routed]:
+            await asyncio.shield(self._pool.take_out(checkpoint_id))
+
+    async def _until_there_is_room(self, opened: OpenedModel) -> None:
+        """Returns when there is, or after a while: loading it will tell whether it fits."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _SETTLE_S
+        while (await opened.room()).lack and loop.time() < ends:
+            await asyncio.sleep(_SETTLE_TICK_S)
+
+    async def _bring_back_any(self, checkpoint_id: str) -> ServedModel:
+        """Returns the champion before, or else the base model, loaded again.
+
+        Raises:
+            EngineFatalError: neither loads.
+        """
+        reasons = []
+        for name in dict.fromkeys((checkpoint_id, self._base_id)):
+            try:
+                return await self.bring_back(name)
+            except Exception as error:
+                reasons.append(f"{name}: {error}")
+                _log.error("champion_not_brought_back", checkpoint_id=name, exc_info=error)
+        raise EngineFatalError(f"no model could be loaded again: {'; '.join(reasons)}")
