@@ -21,6 +21,8 @@ from iterqr_server.api.grpc_server import ListenError
 from iterqr_server.backends import tensorrt_llm
 from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
 from iterqr_server.backends.tensorrt_llm_arguments import check_settings
+from iterqr_server.backends.tensorrt_llm_checkpoints import TensorRtLlmCheckpointEngines
+from iterqr_server.checkpoints import memory
 from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.checkpoints_command import CHECKPOINT_EXAMPLES, add_checkpoint_commands, run_checkpoint_command
 from iterqr_server.config import BACKENDS, ConfigError, ConfigFlags, Settings
@@ -34,7 +36,6 @@ from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
-from iterqr_server.models.built_model import read_built_model
 from iterqr_server.models.errors import ModelError
 from iterqr_server.models.hf_checkpoint import prepare_hf_checkpoint
 from iterqr_server.models.progress import quiet_unless
@@ -176,20 +177,16 @@ def hint_source(settings: Settings) -> HintSource:
 
 
 def checkpoint_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines | None:
-    """Returns what opens checkpoints of the configured registry, if there is one.
-
-    Raises:
-        ConfigError: the backend does not swap checkpoints.
-    """
+    """Returns what opens checkpoints of the configured registry, if there is one."""
     if not settings.checkpoints.registry:
         return None
-    if settings.engine.backend != "onnxruntime":
-        raise ConfigError(f"checkpoints.registry: engine.backend must be onnxruntime, got {settings.engine.backend!r}")
-    return OnnxCheckpointEngines(
-        lambda folder: open_engine(settings, folder),
-        lambda: read_built_model(base_folder()).source_sha256,
-        settings.engine.arena_positions,
-    )
+
+    def open_folder(folder: Path) -> GenerationEngine:
+        return open_engine(settings, folder)
+
+    if settings.engine.backend == "tensorrt_llm":
+        return TensorRtLlmCheckpointEngines(open_folder, base_folder, settings)
+    return OnnxCheckpointEngines(open_folder, base_folder, settings.engine.arena_positions, memory.available_bytes)
 
 
 async def serve(settings: Settings) -> int:

@@ -116,6 +116,7 @@ class RunningServer:
 def running_server(
     engine: GenerationEngine | None = None,
     *,
+    open_engine: Callable[[], GenerationEngine] | None = None,
     script: Script = scripted_rewrites,
     overrides: Overrides | None = None,
     hints: HintSource | None = None,
@@ -123,7 +124,10 @@ def running_server(
     wait_until_serving: bool = True,
     checkpoint_engines: CheckpointEngines | None = None,
 ) -> Iterator[RunningServer]:
-    """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one."""
+    """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one.
+
+    `open_engine` does so where the server may open it more than once.
+    """
     settings = settings_for_tests(overrides)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # tests read logs with capture_logs
     source = hints or (OpenSearchHints(settings.hints) if settings.hints.url else NoHints())
@@ -133,10 +137,12 @@ def running_server(
         thread.start()
 
         async def make() -> Application:
-            async def open_engine() -> GenerationEngine:
+            async def open_base() -> GenerationEngine:
+                if open_engine is not None:
+                    return await asyncio.to_thread(open_engine)
                 return engine or predictable_engine(script)
 
-            return Application(settings, open_engine, source, traces, checkpoint_engines)
+            return Application(settings, open_base, source, traces, checkpoint_engines)
 
         def run(coroutine: Coroutine[Any, Any, T]) -> T:
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result(_READY_TIMEOUT_S)

@@ -72,6 +72,11 @@ def check_checkpoint(checkpoint: HfCheckpoint, config: TensorRtLlmConfig, gpus: 
             f"got {config.tensor_parallel_size}"
         )
     for gpu in gpus[: config.tensor_parallel_size]:
+        if checkpoint.weights_bytes / config.tensor_parallel_size > gpu.memory_bytes:
+            raise UnsupportedModelError(
+                f"{checkpoint.folder}: its weights are {checkpoint.weights_bytes >> 20} MB on "
+                f"{config.tensor_parallel_size} GPU(s); {gpu.name} has {gpu.memory_bytes >> 20} MB"
+            )
         quantization = checkpoint.quantization
         is_fp8 = config.kv_cache_dtype == "fp8" or (
             quantization is not None

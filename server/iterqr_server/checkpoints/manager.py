@@ -97,13 +97,14 @@ class CheckpointManager:
         )
         self._reload = Reload(
             pool=self._pool,
+            rules=rules,
             router=router,
             open_model=open_model,
             base_id=base_id,
             max_held=max_held,
             tell_serving=tell_serving,
         )
-        self._is_promoting = False
+        self._promotion = asyncio.Lock()
         self._tried: dict[str, int] = {}
         self._state = RegistryState()
         self._taken_back: dict[str, str] = {}
@@ -171,7 +172,8 @@ class CheckpointManager:
     async def load(self, checkpoint_id: str) -> Status:
         """Loads a checkpoint, or the base model by its id, beside the champion, and returns where it stands then.
 
-        A refusal is a status; so is that there is no memory for it, where it may be the next champion all the same. The loading goes on if the caller leaves.
+        A refusal is a status; so is that there is no memory for it, where it may be the next champion all the same. The
+        loading goes on if the caller leaves.
 
         Raises:
             RegistryError: it is not in the registry, or the registry cannot be read.
@@ -186,8 +188,8 @@ class CheckpointManager:
     async def set_split(self, split: Split, expected_generation: int) -> RegistryState:
         """Writes a new split to the registry and goes by it at once.
 
-        A staged champion is loaded in place of the present one first: what no server has tried is not written. That goes
-        on if the caller leaves.
+        A staged champion is loaded in place of the present one first, as what no server has tried is not written. That
+        goes on if the caller leaves.
 
         Raises:
             SplitError: it makes no sense.
@@ -247,20 +249,19 @@ class CheckpointManager:
 
     async def _promote(self, champion: str, split: Split, expected_generation: int) -> RegistryState:
         """Loads a staged champion, in place of the present one if it must be, then writes the split."""
-        present = await asyncio.to_thread(self._registry.read_state)
-        if present.generation != expected_generation:  # nobody is to wait for a split that will not be written
-            raise StateConflictError(expected_generation, present.generation)
-        self._is_promoting = True
         try:
-            while self._pool.is_loading(champion):  # to be staged once more
-                await self._pool.start_loading(champion)
-            await self._pool.start_loading(champion, self._reload.replace)
-            if champion not in self._pool.loaded:
-                raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
-            self._state = await self._write(split, expected_generation, "SetTrafficSplit")
-            return self._state
+            async with self._promotion:
+                present = await asyncio.to_thread(self._registry.read_state)
+                if present.generation != expected_generation:  # nobody is to wait for a split that is not written
+                    raise StateConflictError(expected_generation, present.generation)
+                while self._pool.is_loading(champion):  # to be staged once more
+                    await self._pool.start_loading(champion)
+                await self._pool.start_loading(champion, self._reload.replace)
+                if champion not in self._pool.loaded:
+                    raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
+                self._state = await self._write(split, expected_generation, "SetTrafficSplit")
+                return self._state
         finally:
-            self._is_promoting = False
             self._apply()
 
     def _champion_id(self) -> str:
@@ -302,7 +303,7 @@ class CheckpointManager:
     def _apply(self) -> None:
         """Routes what the state says as far as it is loaded, and starts to load the rest."""
         before = self._router.routed
-        if not before or self._is_promoting or self._reload.is_under_way:  # or starting, or stopping
+        if not before or self._promotion.locked() or self._reload.is_under_way:  # or starting, or stopping
             return
         wanted = plan(
             self._state.split, base_id=self._base_id, loaded=self._pool.loaded, taken_back=self._taken_back.keys()

@@ -15,6 +15,7 @@ import structlog
 from iterqr_server.checkpoints.model_pool import ModelPool
 from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.checkpoints.swap_rules import SwapRules
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.holding import HoldingEngine
 from iterqr_server.rewrite.served_model import ServedModel
@@ -35,6 +36,7 @@ class Reload:
         self,
         *,
         pool: ModelPool,
+        rules: SwapRules,
         router: TrafficRouter,
         open_model: Callable[[str], Awaitable[OpenedModel]],
         base_id: str,
@@ -42,6 +44,7 @@ class Reload:
         tell_serving: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._pool = pool
+        self._rules = rules
         self._router = router
         self._open_model = open_model
         self._base_id = base_id
@@ -57,12 +60,12 @@ class Reload:
         """
         self.is_under_way = True
         try:
-            await self._give_up_idle_models()
-            before = self._router.champion()
-            holding = HoldingEngine(before.engine.model_id, self._max_held)
-            held = ServedModel(before.checkpoint_id, holding, before.template, before.policy_json)
+            if await self._give_up_idle_models() and not self._rules.why_not_beside(await opened.room()):
+                await opened.start()
+                return
+            holding, held = self._hold()
             try:
-                await self._exchange(opened, before, held)
+                await self._exchange(opened, held)
             except EngineFatalError as error:
                 holding.release(str(error))
                 self._router.broken(held, error)
@@ -82,10 +85,16 @@ class Reload:
         self._pool.add(opened.model)
         return opened.model
 
-    async def _exchange(self, opened: OpenedModel, before: ServedModel, held: ServedModel) -> None:
+    def _hold(self) -> tuple[HoldingEngine, ServedModel]:
+        """Returns what takes the champion's calls while there is none. Nothing of it keeps the champion in memory."""
+        champion = self._router.champion()
+        holding = HoldingEngine(champion.engine.model_id, self._max_held)
+        return holding, ServedModel(champion.checkpoint_id, holding, champion.template, champion.policy_json)
+
+    async def _exchange(self, opened: OpenedModel, held: ServedModel) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        names = {"champion": before.checkpoint_id, "checkpoint_id": opened.model.checkpoint_id}
+        names = {"champion": held.checkpoint_id, "checkpoint_id": opened.model.checkpoint_id}
         _log.info("reload_started", **names)
         await self._tell_serving(False)
         self._router.set(held)
@@ -96,28 +105,27 @@ class Reload:
             await self._until_there_is_room(opened)
             await opened.start()
         except Exception:
-            self._router.set(await self._bring_back_any(before.checkpoint_id))
+            self._router.set(await self._bring_back_any(held.checkpoint_id))
+            await self._tell_serving(True)
             _log.error("reload_failed", **names, seconds=round(loop.time() - started, 3))
             raise
-        else:
-            self._router.set(opened.model)
-            _log.info(
-                "reloaded", **names, seconds=round(loop.time() - started, 3), drained_seconds=round(drained_s, 3)
-            )
-        finally:
-            await self._tell_serving(True)
+        self._router.set(opened.model)
+        await self._tell_serving(True)
+        _log.info("reloaded", **names, seconds=round(loop.time() - started, 3), drained_seconds=round(drained_s, 3))
 
-    async def _give_up_idle_models(self) -> None:
-        """Of what is loaded only what takes calls is worth a second look at the memory, or worth waiting for."""
+    async def _give_up_idle_models(self) -> bool:
+        """Takes out what is loaded and takes no calls: it goes before the champion. Returns whether there was any."""
         routed = {model.checkpoint_id for model in self._router.routed}
-        for checkpoint_id in [name for name in self._pool.loaded if name not in routed]:
+        idle = [name for name in self._pool.loaded if name not in routed]
+        for checkpoint_id in idle:
             await asyncio.shield(self._pool.take_out(checkpoint_id))
+        return bool(idle)
 
     async def _until_there_is_room(self, opened: OpenedModel) -> None:
         """Returns when there is, or after a while: loading it will tell whether it fits."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _SETTLE_S
-        while (await opened.room()).lack and loop.time() < ends:
+        while (await opened.room()).lack and loop.time() < ends:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_SETTLE_TICK_S)
 
     async def _bring_back_any(self, checkpoint_id: str) -> ServedModel:
