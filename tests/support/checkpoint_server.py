@@ -109,7 +109,9 @@ class CheckpointServer:
     timeout_s: float = 20
 
     def rewrite(self, query: str, **fields: Any) -> rewrite_pb.RewriteQueryResponse:  # noqa: ANN401
-        return self.rewriting.RewriteQuery(rewrite_pb.RewriteQueryRequest(query=query, **fields), timeout=self.timeout_s)
+        return self.rewriting.RewriteQuery(
+            rewrite_pb.RewriteQueryRequest(query=query, **fields), timeout=self.timeout_s
+        )
 
     def score(self, query: str, rewrites: list[str]) -> rewrite_pb.ScoreRewritesResponse:
         request = rewrite_pb.ScoreRewritesRequest(query=query, rewrites=rewrites)
