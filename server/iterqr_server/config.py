@@ -117,6 +117,9 @@ class TensorRtLlmConfig(_Section):
     """Numbers of the key/value cache; auto is what the checkpoint says."""
     kv_memory_fraction: float = Field(default=0.85, ge=0.05, le=0.95)
     """Share of the GPU memory that the weights leave free which the key/value cache takes."""
+    kv_max_tokens: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Most tokens that the key/value cache holds, within that share; 0 means no bound. With engine.max_running x
+    max_seq_len every model has the same room, and a second one beside the champion as well."""
     guided_decoding_backend: Literal["llguidance", "xgrammar"] = "llguidance"
     """What holds outputs to the rewrite format."""
     max_draft_len: int = Field(default=3, ge=0, le=16)

@@ -70,8 +70,8 @@ def is_between(server: CheckpointServer) -> bool:
 def health_of(server: CheckpointServer, service: str) -> int:
     with grpc.insecure_channel(server.running.address) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
-        status: int = health_pb2_grpc.HealthStub(channel).Check(request, timeout=10).status
-        return status
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        return int(stub.Check(request, timeout=10).status)
 
 
 def test_calls_wait_within_their_own_deadlines(registry: CheckpointRegistry, tmp_path: Path) -> None:
@@ -90,7 +90,8 @@ def test_calls_wait_within_their_own_deadlines(registry: CheckpointRegistry, tmp
             state = server.state()
             assert health_of(server, "") == health_of(server, "iterqr.rewrite.v1.QueryRewriteService") == NOT_SERVING
             assert health_of(server, "iterqr.rewrite.v1.CheckpointService") == SERVING
-        assert [(reply.result().checkpoint_id, suffix_of(reply.result())) for reply in patient] == [("slow", "slow")] * 2
+        for future in patient:
+            assert (future.result().checkpoint_id, suffix_of(future.result())) == ("slow", "slow")
         assert scored.result().checkpoint_id == "slow"
         assert late.code is late_scores.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert (cached.checkpoint_id, cached.rewrites) == (BASE_ID, known.rewrites)

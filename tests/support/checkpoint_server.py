@@ -120,6 +120,10 @@ class CheckpointServer:
     def state(self) -> pb.GetServingStateResponse:
         return self.checkpoints.GetServingState(pb.GetServingStateRequest(), timeout=self.timeout_s)
 
+    def loaded(self) -> list[pb.Checkpoint]:
+        """What is in memory, without what was refused or staged."""
+        return [each for each in self.state().loaded if each.state == pb.CHECKPOINT_STATE_LOADED]
+
     def load(self, checkpoint_id: str) -> pb.Checkpoint:
         request = pb.LoadCheckpointRequest(checkpoint_id=checkpoint_id)
         return self.checkpoints.LoadCheckpoint(request, timeout=3 * self.timeout_s).checkpoint

@@ -45,6 +45,11 @@ class SwapUnderTest:
         self.server.set_split(checkpoint_id)
         assert self.champion() == checkpoint_id
 
+    def back_to_base(self) -> None:
+        """As it was at the start."""
+        self.server.split(self.base_id)
+        self.server.wait_until(lambda: [each.checkpoint_id for each in self.server.loaded()] == [self.base_id])
+
     def champion(self) -> str:
         """Who is, by the serving state."""
         return self.server.state().traffic_split.champion_checkpoint_id
@@ -80,10 +85,9 @@ class SwapConformance:
                 champion = name
                 load.go_on(swapping.calls)
         swapping.check(load, (base, *GOOD))
-        assert {load.replies[0].checkpoint_id, load.replies[-1].checkpoint_id} <= {base, GOOD[-1]}
-        assert GOOD[-1] in load.answered_by()
+        assert set(load.answered_by()) >= {base, GOOD[-1]}
         assert load.scored_by
-        server.wait_until(lambda: [each.checkpoint_id for each in server.state().loaded] == [GOOD[-1]])
+        server.wait_until(lambda: [each.checkpoint_id for each in server.loaded()] == [GOOD[-1]])
 
     def test_swap_is_rolled_back(self, swapping: SwapUnderTest) -> None:
         """The same answers as before, from the base model loaded once more."""
@@ -123,6 +127,7 @@ class SwapConformance:
     def test_swap_to_what_must_not_serve_is_refused(self, swapping: SwapUnderTest, name: str, reason: str) -> None:
         """By the load, and when the registry's state demands it; the champion serves on, and was never shut down."""
         server, base = swapping.server, swapping.base_id
+        swaps = server.running.metric("iterqr_checkpoint_swaps_total")
         with load_on(server, swapping.load_threads) as load:
             refused = server.load(name)
             assert refused.state == pb.CHECKPOINT_STATE_FAILED
@@ -135,4 +140,4 @@ class SwapConformance:
             load.go_on(swapping.calls)
             assert swapping.champion() == base
         swapping.check(load, (base,))
-        assert server.running.metric("iterqr_checkpoint_swaps_total") == 0
+        assert server.running.metric("iterqr_checkpoint_swaps_total") == swaps

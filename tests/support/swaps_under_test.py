@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from iterqr_proto.manifest import write_manifest
 from iterqr_proto.registry import CheckpointRegistry
 from iterqr_server.backends import onnxruntime, tensorrt_llm
 from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
@@ -17,6 +18,7 @@ from iterqr_server.config import ModelConfig
 from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
 from iterqr_server.models.built_model import DATA_FILE, read_built_model
+from iterqr_server.models.cache import sha256_of
 from support.checkpoint_server import BASE_ID, BEHAVIOUR, CheckpointServer, checkpoint_server, publish
 from support.checkpoints import checkpoint_folder
 from support.engines_under_test import script as judging_script
@@ -46,15 +48,17 @@ def predictable_swap(folder: Path, *, holds_two: bool) -> Iterator[SwapUnderTest
 @contextmanager
 def tensorrt_llm_swap(folder: Path, *, holds_two: bool) -> Iterator[SwapUnderTest]:
     """TensorRT-LLM's double on a GPU that has room for one or for two."""
-    with double_server(folder, free_beside=40 << 30 if holds_two else 2 << 30) as (server, _double, base_id):
+    with double_server(folder, free_beside=lambda _alive: 40 << 30 if holds_two else 2 << 30) as (server, _, base_id):
         yield SwapUnderTest(server, base_id, holds_two, is_marked=True)
 
 
 @contextmanager
 def double_server(
-    folder: Path, free_beside: int | None, settings: Mapping[str, Mapping[str, Any]] | None = None
+    folder: Path,
+    free_beside: Callable[[int], int | None],
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[tuple[CheckpointServer, Double, str]]:
-    """A server over the double, whose GPU has so many bytes free while a model is in memory; and its base's id."""
+    """A server over the double, and its base's id. `free_beside`: bytes free while so many models are in memory."""
     registry = CheckpointRegistry(str(folder / "registry"))
     with installed_double(folder, _marked("base")) as double:
         base = {"name": "checkpoint", "sha256": _digest_of_folder(double.checkpoint)}
@@ -73,7 +77,8 @@ def double_server(
             return tensorrt_llm.create_engine(model, of_engine)
 
         def free(_gpu: object) -> int | None:
-            return HOPPER.memory_bytes if all(llm.is_shut_down for llm in double.llms) else free_beside
+            alive = sum(not llm.is_shut_down for llm in double.llms)
+            return free_beside(alive) if alive else HOPPER.memory_bytes
 
         engines = TensorRtLlmCheckpointEngines(
             open_engine, lambda: double.checkpoint, of_engine, gpus=lambda: (HOPPER,), free_of=free
@@ -97,9 +102,13 @@ def double_server(
 def onnxruntime_swap(folder: Path, model_folder: Path, *, holds_two: bool) -> Iterator[SwapUnderTest]:
     """ONNX Runtime with a built model; its checkpoints are the same weights."""
     registry = CheckpointRegistry(str(folder / "registry"))
+    for name in GOOD:
+        publish_built(registry, name, model_folder, folder)
     base = {"name": ModelConfig().name, "sha256": read_built_model(model_folder).source_sha256}
-    for name in (*GOOD, "damaged", "wrong-base"):
-        _publish_built(registry, name, folder, model_folder, ANOTHER if name == "wrong-base" else base)
+    for name in ("damaged", "wrong-base"):  # which is found before anything is loaded
+        files = {f"onnx/{DATA_FILE}": b"weights"}
+        base_of = ANOTHER if name == "wrong-base" else base
+        registry.publish(checkpoint_folder(folder, name, files, kind="onnx-int8", base_model=base_of))
     _cut(registry, "damaged", f"onnx/{DATA_FILE}")
     limits = EngineSettings(max_running=4, max_waiting=64)
 
@@ -143,9 +152,28 @@ def _cut(registry: CheckpointRegistry, checkpoint_id: str, path: str) -> None:
     file.write_bytes(content[:-3])
 
 
-def _publish_built(registry: CheckpointRegistry, name: str, parent: Path, built: Path, base: Mapping[str, str]) -> None:
-    files = {f"onnx/{path.name}": path.read_bytes() for path in sorted(built.iterdir())}
-    folder = checkpoint_folder(parent, name, files, kind="onnx-int8", base_model=dict(base))
+def publish_built(
+    registry: CheckpointRegistry, checkpoint_id: str, built: Path, parent: Path, kind: str = "onnx-int8"
+) -> None:
+    """Publishes a built model's folder as it is."""
+    folder = parent / checkpoint_id
+    shutil.copytree(built, folder / "onnx")
+    files = [
+        {"path": f"onnx/{path.name}", "size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted((folder / "onnx").iterdir())
+    ]
+    manifest = {
+        "manifest_version": 1,
+        "checkpoint_id": checkpoint_id,
+        "parent_checkpoint_id": None,
+        "base_model": {"name": ModelConfig().name, "sha256": read_built_model(built).source_sha256},
+        "format_version": "v1",
+        "artifacts": [{"kind": kind, "files": files}],
+        "gate_report": None,
+        "data_sha256": None,
+        "created_at": "2026-11-28T20:00:00Z",
+    }
+    write_manifest(folder / "manifest.json", manifest)
     registry.publish(folder)
     shutil.rmtree(folder)
 

@@ -1,6 +1,6 @@
 """How much GPU memory one more TensorRT-LLM model takes. Pure arithmetic; only `engine-check --swap` on a GPU can tell.
 
-The library takes a share of what is free once the weights are loaded for its key/value cache, so what a second model
+For its key/value cache the library takes a share of what is free once the weights are loaded, so what a second model
 gets depends on what the first left. It is enough if it holds as many whole requests as run at a time.
 """
 
@@ -22,13 +22,15 @@ def second_model_bytes(
     """Returns the bytes that must be free on each GPU before a model is loaded beside another.
 
     `weights_bytes` are those of its files. What is left of the free memory after weights and work space, times
-    `kv_memory_fraction`, must hold `max_running` requests of `max_seq_len` tokens.
+    `kv_memory_fraction`, must hold `max_running` requests of `max_seq_len` tokens, or `kv_max_tokens` if that is less.
     """
     gpus = config.tensor_parallel_size
     kv_heads = math.ceil(shapes.kv_heads / gpus)  # where there are more GPUs than heads, each has one
     number = _FP8 if has_fp8_cache else _BFLOAT16
     of_token = 2 * shapes.layers * kv_heads * shapes.head_size * number
-    cache = of_token * engine.max_running * config.max_seq_len / config.kv_memory_fraction
+    tokens = engine.max_running * config.max_seq_len
+    tokens = min(tokens, config.kv_max_tokens or tokens)
+    cache = of_token * tokens / config.kv_memory_fraction
     activations = config.max_num_tokens * (2 * shapes.intermediate + 4 * shapes.hidden) * _BFLOAT16
     logits = engine.max_running * (1 + config.max_draft_len) * shapes.vocabulary * _FLOAT32
     return math.ceil(weights_bytes / gpus + cache + activations + logits) + _LIBRARY_BYTES
