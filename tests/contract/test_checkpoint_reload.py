@@ -67,6 +67,15 @@ def is_between(server: CheckpointServer) -> bool:
     )
 
 
+def reloads(server: CheckpointServer) -> dict[str, int]:
+    """How often the champion was shut down, by what came of it."""
+    counts = {
+        result: int(server.running.metric("iterqr_checkpoint_reloads_total", result=result))
+        for result in ("replaced", "brought_back", "none_left")
+    }
+    return {result: count for result, count in counts.items() if count}
+
+
 def health_of(server: CheckpointServer, service: str) -> int:
     with grpc.insecure_channel(server.running.address) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
@@ -160,6 +169,7 @@ def test_one_that_fails_its_probes_gives_its_place_back(
             "bad": pb.CHECKPOINT_STATE_FAILED,
         }
         assert health_of(server, "") == SERVING
+        assert reloads(server) == {"replaced": 1, "brought_back": 1}
     assert load.failures == []
     assert set(load.answered_by()) <= {BASE_ID, "it1"}
     assert all(suffix_of(reply) == reply.checkpoint_id.replace(BASE_ID, "base") for reply in load.replies)
@@ -205,7 +215,52 @@ def test_a_bad_champion_costs_one_reload_for_each_state(
         server.wait_until(lambda: refusals() == 3)
         time.sleep(0.5)
         assert refusals() == 3
+        assert reloads(server) == {"brought_back": 3}
         assert server.rewrite("ramen").checkpoint_id == BASE_ID
+
+
+def test_servers_of_a_registry_reload_one_after_the_other(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    publish(registry, "slow", tmp_path, **SLOW)
+    (tmp_path / "other").mkdir()
+    with reloading_server(registry, tmp_path) as one, reloading_server(registry, tmp_path / "other") as other:
+        registry.write_state(Split("slow"), expected_generation=0)
+        most = 0.0
+        while {server.state().traffic_split.champion_checkpoint_id for server in (one, other)} != {"slow"}:
+            most = max(most, sum(server.running.metric("iterqr_checkpoint_reloading") for server in (one, other)))
+        assert most == 1
+        assert one.rewrite("pho").checkpoint_id == other.rewrite("pho").checkpoint_id == "slow"
+
+
+def test_who_waits_for_its_turn_serves_and_looks_again(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """A roll-back that comes first makes the reload needless."""
+    publish(registry, "it1", tmp_path)
+    with reloading_server(registry, tmp_path) as server:
+        with registry.reload_lease("host-b:50051"):
+            registry.write_state(Split("it1"), expected_generation=0)
+            server.wait_until(lambda: [each.checkpoint_id for each in server.state().loaded] == [BASE_ID, "it1"])
+            assert server.rewrite("pho").checkpoint_id == BASE_ID
+            registry.write_state(Split(), expected_generation=1)
+            server.wait_until(lambda: server.state().loaded[-1].state == pb.CHECKPOINT_STATE_FAILED)
+            assert server.state().loaded[-1].reason.startswith("was not to be the champion any more")
+        assert reloads(server) == {}
+        server.split("it1")
+        assert server.rewrite("pho").checkpoint_id == "it1"
+
+
+def test_no_champion_goes_without_a_way_back(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """What it would be loaded from again has to be there first."""
+    publish(registry, "it1", tmp_path)
+    publish(registry, "it2", tmp_path)
+    with reloading_server(registry, tmp_path) as server:
+        server.split("it1")
+        server.load("it2")
+        (Path(registry.url) / "checkpoints/it1/onnx/behaviour.json").write_bytes(b"{}")
+        (tmp_path / "cache/it1/onnx/behaviour.json").write_bytes(b"{}")
+        failure = failure_of(lambda: server.set_split("it2"))
+        assert failure.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert failure.details.startswith("it2 was refused: it1: onnx/behaviour.json: truncated")
+        assert server.rewrite("ramen").checkpoint_id == "it1"
+        assert reloads(server) == {"replaced": 1}
 
 
 def test_nobody_waits_for_a_split_that_is_not_written(registry: CheckpointRegistry, tmp_path: Path) -> None:
@@ -215,7 +270,7 @@ def test_nobody_waits_for_a_split_that_is_not_written(registry: CheckpointRegist
         wanted = pb.TrafficSplit(champion_checkpoint_id="it1")
         stale = pb.SetTrafficSplitRequest(traffic_split=wanted, expected_generation=7)
         assert failure_of(lambda: server.checkpoints.SetTrafficSplit(stale, timeout=20)).code is grpc.StatusCode.ABORTED
-        assert server.running.metric("iterqr_checkpoint_swaps_total") == 0
+        assert reloads(server) == {}
         assert server.rewrite("pho").checkpoint_id == BASE_ID
 
 
@@ -262,5 +317,6 @@ def test_where_no_model_comes_back_the_process_ends(registry: CheckpointRegistry
             assert "no model could be loaded again" in failure.details
             server.running.run(server.running.application.failed())
             server.wait_until(lambda: health_of(server, "") == NOT_SERVING)
+            assert reloads(server) == {"none_left": 1}
         assert {error.code() for error in calls.failures} == {grpc.StatusCode.UNAVAILABLE}
     assert "engine_failed" in [line["event"] for line in logs]

@@ -99,7 +99,8 @@ def test_a_model_without_calls_goes_before_the_champion(tmp_path: Path, monkeypa
         server.set_split("it2")
         assert server.rewrite("pho").checkpoint_id == "it2"
         server.wait_until(lambda: [llm.is_shut_down for llm in double.llms] == [True, True, False])
-        assert server.running.metric("iterqr_checkpoint_swaps_total") == 1  # straight from one to the other
+        assert server.running.metric("iterqr_checkpoint_swaps_total") == 1
+        assert not server.running.metric("iterqr_checkpoint_reloads_total", result="replaced")
     assert alive.beside == [0, 1, 1]
 
 

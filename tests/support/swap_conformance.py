@@ -127,7 +127,7 @@ class SwapConformance:
     def test_swap_to_what_must_not_serve_is_refused(self, swapping: SwapUnderTest, name: str, reason: str) -> None:
         """By the load, and when the registry's state demands it; the champion serves on, and was never shut down."""
         server, base = swapping.server, swapping.base_id
-        swaps = server.running.metric("iterqr_checkpoint_swaps_total")
+        swaps = _swaps(server)
         with load_on(server, swapping.load_threads) as load:
             refused = server.load(name)
             assert refused.state == pb.CHECKPOINT_STATE_FAILED
@@ -140,4 +140,11 @@ class SwapConformance:
             load.go_on(swapping.calls)
             assert swapping.champion() == base
         swapping.check(load, (base,))
-        assert server.running.metric("iterqr_checkpoint_swaps_total") == swaps
+        assert _swaps(server) == swaps
+
+
+def _swaps(server: CheckpointServer) -> list[float]:
+    metric = server.running.metric
+    results = ("replaced", "brought_back", "none_left")
+    reloads = [metric("iterqr_checkpoint_reloads_total", result=result) for result in results]
+    return [metric("iterqr_checkpoint_swaps_total"), *reloads]

@@ -30,10 +30,11 @@ from iterqr_proto.registry import (
 
 from iterqr_server.checkpoints.alarms import Alarm, AlarmKind, AlarmLimits
 from iterqr_server.checkpoints.errors import InTrafficError, NotLoadedError
-from iterqr_server.checkpoints.model_pool import ModelPool
+from iterqr_server.checkpoints.model_pool import ModelPool, Replace
 from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.plan import plan
 from iterqr_server.checkpoints.reload import Reload
+from iterqr_server.checkpoints.reload_turns import ReloadTurns
 from iterqr_server.checkpoints.router import TrafficRouter
 from iterqr_server.checkpoints.status import Status
 from iterqr_server.checkpoints.swap_rules import SwapRules
@@ -103,7 +104,9 @@ class CheckpointManager:
             base_id=base_id,
             max_held=max_held,
             tell_serving=tell_serving,
+            metrics=metrics,
         )
+        self._turns = ReloadTurns(registry, writer)
         self._promotion = asyncio.Lock()
         self._tried: dict[str, int] = {}
         self._state = RegistryState()
@@ -122,7 +125,7 @@ class CheckpointManager:
             self._tried[champion] = self._state.generation
             await self._pool.load(champion)
         if not self._pool.loaded:
-            await self._reload.bring_back(self._base_id)
+            await self._reload.open_base()
         self._router.set(self._pool.model(next(iter(self._pool.loaded))))
         self._apply()
         self._spawn(self._every(self._config.poll_s, self._poll))
@@ -154,6 +157,7 @@ class CheckpointManager:
     def gauges(self) -> dict[str, float]:
         """Returns this moment's values for the metrics endpoint."""
         return {
+            "iterqr_ready": bool(self._router.routed) and not self._reload.is_under_way,
             "iterqr_checkpoints_loaded": len(self._pool.loaded),
             "iterqr_checkpoints_draining": self._pool.draining,
             "iterqr_checkpoint_reloading": self._reload.is_under_way,
@@ -256,7 +260,7 @@ class CheckpointManager:
                     raise StateConflictError(expected_generation, present.generation)
                 while self._pool.is_loading(champion):  # to be staged once more
                     await self._pool.start_loading(champion)
-                await self._pool.start_loading(champion, self._reload.replace)
+                await self._pool.start_loading(champion, self._replace_in_turn(lambda: True))
                 if champion not in self._pool.loaded:
                     raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
                 self._state = await self._write(split, expected_generation, "SetTrafficSplit")
@@ -322,8 +326,7 @@ class CheckpointManager:
                 self._pool.take_out(name)
         for checkpoint_id in wanted.to_load:
             if self._should_load(checkpoint_id):
-                is_champion = checkpoint_id == self._champion_id()
-                self._pool.start_loading(checkpoint_id, self._reload.replace if is_champion else None)
+                self._pool.start_loading(checkpoint_id, self._replace_if_champion(checkpoint_id))
 
     def _should_load(self, checkpoint_id: str) -> bool:
         """Whether to load what the state names. Calls wait for a champion that is reloaded: no state has it twice."""
@@ -336,6 +339,19 @@ class CheckpointManager:
         if may_try:
             self._tried[checkpoint_id] = generation
         return may_try
+
+    def _replace_if_champion(self, checkpoint_id: str) -> Replace | None:
+        """How it may take the place of the others: as long as the state says that it is the champion."""
+        if checkpoint_id != self._champion_id():
+            return None
+        return self._replace_in_turn(lambda: checkpoint_id == self._champion_id())
+
+    def _replace_in_turn(self, is_wanted: Callable[[], bool]) -> Replace:
+        async def replace_in_turn(opened: OpenedModel) -> None:
+            async with self._turns.turn(is_wanted):
+                await self._reload.replace(opened)
+
+        return replace_in_turn
 
     def _told(self) -> dict[str, Any]:
         split = self.split()

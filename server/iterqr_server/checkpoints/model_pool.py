@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import functools
 from collections.abc import Awaitable, Callable, KeysView
 from typing import TypeAlias
 
@@ -162,8 +164,8 @@ class ModelPool:
             raise CheckpointRefusedError(lack)
         if lack and replace is None:
             return lack
-        self._started_in_vain.add(name)
-        await (replace(opened) if lack and replace else opened.start())
+        watched = dataclasses.replace(opened, start=functools.partial(self._start, name, opened.start))
+        await (replace(watched) if lack and replace else watched.start())
         self._started_in_vain.discard(name)
         self._staged.pop(name, None)
         self._refused.forget(name)
@@ -225,6 +227,10 @@ class ModelPool:
             del self._draining[model]
         del model  # its tokenizer is freed here, what the library's heap kept of its weights by the next line
         await asyncio.to_thread(memory.give_back)
+
+    async def _start(self, checkpoint_id: str, start: Callable[[], Awaitable[None]]) -> None:
+        self._started_in_vain.add(checkpoint_id)
+        await start()
 
     def _stage(self, opened: OpenedModel, reason: str) -> None:
         name = opened.model.checkpoint_id

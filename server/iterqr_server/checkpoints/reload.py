@@ -19,6 +19,7 @@ from iterqr_server.checkpoints.swap_rules import SwapRules
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.engine.holding import HoldingEngine
 from iterqr_server.rewrite.served_model import ServedModel
+from iterqr_server.telemetry.metrics import Metrics
 
 _SETTLE_S = 15.0
 """Longest wait for a closed model's memory, which processes that end may give back a little later."""
@@ -42,6 +43,7 @@ class Reload:
         base_id: str,
         max_held: int,
         tell_serving: Callable[[bool], Awaitable[None]],
+        metrics: Metrics,
     ) -> None:
         self._pool = pool
         self._rules = rules
@@ -50,6 +52,7 @@ class Reload:
         self._base_id = base_id
         self._max_held = max_held
         self._tell_serving = tell_serving
+        self._metrics = metrics
         self.is_under_way = False
 
     async def replace(self, opened: OpenedModel) -> None:
@@ -63,24 +66,27 @@ class Reload:
             if await self._give_up_idle_models() and not self._rules.why_not_beside(await opened.room()):
                 await opened.start()
                 return
+            back = await self._open_model(self._router.champion().checkpoint_id)  # no champion goes without a way back
             holding, held = self._hold()
             try:
-                await self._exchange(opened, held)
+                await self._exchange(opened, held, back)
             except EngineFatalError as error:
+                self._metrics.reloads.labels("none_left").inc()
                 holding.release(str(error))
                 self._router.broken(held, error)
                 raise
             finally:
                 holding.release()
+                if back.model not in self._router.routed:
+                    await back.model.engine.close()
         finally:
             self.is_under_way = False
 
-    async def bring_back(self, checkpoint_id: str) -> ServedModel:
-        """Loads a checkpoint that served before, or the base model by its id, into the pool.
+    async def open_base(self) -> None:
+        """Loads the base model into the pool. Raises what opening and starting it raises."""
+        await self._put_in(await self._open_model(self._base_id))
 
-        Raises what opening and starting it raises.
-        """
-        opened = await self._open_model(checkpoint_id)
+    async def _put_in(self, opened: OpenedModel) -> ServedModel:
         await opened.start()
         self._pool.add(opened.model)
         return opened.model
@@ -91,7 +97,7 @@ class Reload:
         holding = HoldingEngine(champion.engine.model_id, self._max_held)
         return holding, ServedModel(champion.checkpoint_id, holding, champion.template, champion.policy_json)
 
-    async def _exchange(self, opened: OpenedModel, held: ServedModel) -> None:
+    async def _exchange(self, opened: OpenedModel, held: ServedModel, back: OpenedModel) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         names = {"champion": held.checkpoint_id, "checkpoint_id": opened.model.checkpoint_id}
@@ -105,11 +111,14 @@ class Reload:
             await self._until_there_is_room(opened)
             await opened.start()
         except Exception:
-            self._router.set(await self._bring_back_any(held.checkpoint_id))
+            self._router.set(await self._go_back(back))
             await self._tell_serving(True)
+            self._metrics.reloads.labels("brought_back").inc()
             _log.error("reload_failed", **names, seconds=round(loop.time() - started, 3))
             raise
         self._router.set(opened.model)
+        self._metrics.swaps.inc()
+        self._metrics.reloads.labels("replaced").inc()
         await self._tell_serving(True)
         _log.info("reloaded", **names, seconds=round(loop.time() - started, 3), drained_seconds=round(drained_s, 3))
 
@@ -128,17 +137,22 @@ class Reload:
         while (await opened.room()).lack and loop.time() < ends:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_SETTLE_TICK_S)
 
-    async def _bring_back_any(self, checkpoint_id: str) -> ServedModel:
+    async def _go_back(self, back: OpenedModel) -> ServedModel:
         """Returns the champion before, or else the base model, loaded again.
 
         Raises:
             EngineFatalError: neither loads.
         """
         reasons = []
-        for name in dict.fromkeys((checkpoint_id, self._base_id)):
+        try:
+            return await self._put_in(back)
+        except Exception as error:
+            reasons.append(f"{back.model.checkpoint_id}: {error}")
+            _log.error("champion_not_brought_back", checkpoint_id=back.model.checkpoint_id, exc_info=error)
+        if back.model.checkpoint_id != self._base_id:
             try:
-                return await self.bring_back(name)
+                return await self._put_in(await self._open_model(self._base_id))
             except Exception as error:
-                reasons.append(f"{name}: {error}")
-                _log.error("champion_not_brought_back", checkpoint_id=name, exc_info=error)
+                reasons.append(f"{self._base_id}: {error}")
+                _log.error("champion_not_brought_back", checkpoint_id=self._base_id, exc_info=error)
         raise EngineFatalError(f"no model could be loaded again: {'; '.join(reasons)}")

@@ -99,6 +99,12 @@ class Metrics:
         self.swaps = Counter(
             "iterqr_checkpoint_swaps", "Changes of which checkpoints take traffic", registry=self.registry
         )
+        self.reloads = Counter(
+            "iterqr_checkpoint_reloads",
+            "Times the champion was shut down for the next one: replaced, brought back as it failed, or none left",
+            ["result"],
+            registry=self.registry,
+        )
         self.alarms = Counter(
             "iterqr_canary_alarms", "Canaries rolled back, by what was wrong", ["kind"], registry=self.registry
         )
