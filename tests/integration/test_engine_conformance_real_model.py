@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -22,15 +23,17 @@ class TestOnnxRuntime(EngineConformance):
             yield tested
 
 
-class TestOnnxRuntimeSwaps(SwapConformance):
-    @pytest.fixture(scope="class", params=["beside", "reload"])
-    def served(
-        self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
-    ) -> Iterator[SwapUnderTest]:
-        folder = tmp_path_factory.mktemp("swap")
-        with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
-            yield served
+@pytest.fixture(scope="module", params=["beside", "reload"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
+) -> Iterator[SwapUnderTest]:
+    folder = tmp_path_factory.mktemp("swap")
+    with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
+        yield served
+    shutil.rmtree(folder)  # of the size of several models
 
+
+class TestOnnxRuntimeSwaps(SwapConformance):
     @pytest.fixture
     def swapping(self, served: SwapUnderTest) -> Iterator[SwapUnderTest]:
         yield served
