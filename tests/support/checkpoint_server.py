@@ -178,6 +178,7 @@ def checkpoint_server(
             overrides=values,
             checkpoint_engines=engines or BehavingEngines(),
             open_engine=open_base,
+            patience_s=3 * timeout_s,
         ) as running,
         grpc.insecure_channel(running.address) as channel,
     ):

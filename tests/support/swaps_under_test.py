@@ -131,7 +131,7 @@ def onnxruntime_swap(folder: Path, model_folder: Path, *, holds_two: bool) -> It
         timeout_s=200,
     ) as server:
         base_id = server.state().traffic_split.champion_checkpoint_id
-        yield SwapUnderTest(server, base_id, holds_two, is_marked=False, load_threads=1, calls=3)
+        yield SwapUnderTest(server, base_id, holds_two, is_marked=False, load_threads=1, calls=2)
 
 
 def _marked(mark: str) -> Callable[[str], str]:
