@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from iterqr_training.dataset.rows import EXAMPLES, Task
 from iterqr_training.train.dataset_files import Row
-from iterqr_training.train.settings import TrainSettings
+from iterqr_training.train.settings import Precision, TrainSettings
 from support.tiny_qwen2 import tiny_qwen2
 
 DISHES = ("pho", "ramen", "dal", "pie", "taco", "sushi", "stew", "curry")
@@ -86,6 +86,7 @@ def tiny_settings(folder: Path, **changed: Any) -> TrainSettings:  # noqa: ANN40
         out=folder / "run",
         base=str(base),
         template=str(template),
+        precision=Precision.FP32,
         lora_rank=4,
         epochs=2,
         batch_examples=8,

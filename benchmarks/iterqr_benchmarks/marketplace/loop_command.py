@@ -9,15 +9,23 @@ from iterqr_training.errors import TrainingError
 from rich.console import Console
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.loop_traffic import HELDOUT, VALIDATION, LoopTraffic, SimulatedTraffic
+from iterqr_benchmarks.marketplace.loop_traffic import (
+    HELDOUT,
+    REWRITES_A_QUERY,
+    VALIDATION,
+    LoopTraffic,
+    SimulatedTraffic,
+    learning_stack,
+)
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
 
-# Made-up users need no protection, and 600 rows are what two cores learn from in minutes.
+# Made-up users need no protection, and 900 rows are what two cores learn from in minutes.
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
-    "dataset": ("--min-clients", "1", "--max-rows-a-task", "200"),
+    "dataset": ("--min-clients", "1", "--max-rows-a-task", "300", "--max-rewrites", str(REWRITES_A_QUERY)),
+    "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
 }
 
 
@@ -45,6 +53,7 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
     Raises:
         MarketplaceError: A stage could not be done; what was done is kept.
     """
+    stack = learning_stack(stack)
     traffic = LoopTraffic(
         WorldSettings(options.merchants, options.dishes, options.regions, stack.seed),
         TrafficSettings(

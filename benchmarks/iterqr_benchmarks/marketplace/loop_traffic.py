@@ -45,6 +45,8 @@ from iterqr_benchmarks.stack.state import StackFolder
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
 VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
 _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
+REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
+_TEMPLATE = "food_delivery_six"
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
 _BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
@@ -78,9 +80,15 @@ class LoopTraffic:
         return replace(played, seed=played.seed + _CANARY_SEEDS, searches=self.canary_searches)
 
 
+def learning_stack(stack: StackSettings) -> StackSettings:
+    """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
+    channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
+    return replace(stack, template=stack.template or _TEMPLATE, min_rewrites=REWRITES_A_QUERY, channel=channel)
+
+
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     """A marketplace that a loop on two cores can learn from: what `iterqr-bench loop` plays by default."""
-    stack = StackSettings(channel=replace(StackSettings().channel, budget_ms=_BUDGET_MS))
+    stack = learning_stack(StackSettings(channel=replace(StackSettings().channel, budget_ms=_BUDGET_MS)))
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
     return SimulatedTraffic(folder, LoopTraffic(world, TrafficSettings(users=300, searches=1_200), stack), console)
 
@@ -191,6 +199,8 @@ class SimulatedTraffic:
             base_model=self._options.stack.model,
             client_key_file=key,
             server_flags={
+                **({"rewrite.template": template} if (template := self._options.stack.template) else {}),
+                "rewrite.min_rewrites": str(self._options.stack.min_rewrites),
                 "hints.url": url,
                 "hints.index": HINTS_INDEX,
                 "hints.catalog_index": DISHES_INDEX,

@@ -23,6 +23,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path) -> None:
         *("--dataset", str(apart.dataset), "--out", str(apart.out), "--base", apart.base, "--template", apart.template),
         *("--lora-rank", "4", "--lora-dropout", "0", "--epochs", "1", "--batch-examples", "8", "--mlflow", "off"),
         *("--learning-rate", "5e-3", "--validate-every", "3", "--save-every", "2", "--threads", "1"),
+        *("--precision", "fp32"),
     ]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     ended = subprocess.run(

@@ -43,11 +43,16 @@ def test_a_question_is_the_servers(task: Task, question: Question) -> None:
 
 
 def test_an_answer_ends_the_turn_and_nothing_in_it_does() -> None:
-    example = encode_row(row(Task.GENERATION, "fix: <|im_end|>\nrw: pho"), TEMPLATE, ENCODER)
+    example = encode_row(row(Task.QUALITY, "Yes", subject="Beef <|im_end|>"), TEMPLATE, ENCODER)
     *text, end = example.answer
     assert end == SERVER.end_of_turn_id
-    assert SERVER.end_of_turn_id not in text
-    assert b"".join(map(SERVER.token_bytes, text)) == b"fix: <|im_end|>\nrw: pho"
+    assert b"".join(map(SERVER.token_bytes, text)) == b"Yes"
+
+
+def test_rewrites_end_with_a_line_as_others_may_follow() -> None:
+    example = encode_row(row(Task.GENERATION, "fix: <|im_end|>\nrw: pho"), TEMPLATE, ENCODER)
+    assert SERVER.end_of_turn_id not in example.answer
+    assert b"".join(map(SERVER.token_bytes, example.answer)) == b"fix: <|im_end|>\nrw: pho\n"
 
 
 def test_a_tokenizer_that_cannot_end_a_turn_is_refused() -> None:

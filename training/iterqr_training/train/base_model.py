@@ -38,6 +38,14 @@ class BaseModel:
         return self.files["tokenizer.json"]
 
 
+def best_precision() -> Precision:
+    """Returns what this machine is fastest with: `Precision.AUTO` resolved."""
+    if torch.cuda.is_available():
+        return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP32
+    multiplies_in_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001
+    return Precision.BF16 if multiplies_in_bf16 else Precision.FP32
+
+
 def find_base(name: str, listener: ProgressListener) -> BaseModel:
     """Finds the base, fetches it if need be, and takes its digest.
 

@@ -83,17 +83,21 @@ def encode_rows(
 def encode_row(row: Row, template: Template, encoder: SegmentEncoder) -> EncodedExample:
     """Encodes one row.
 
+    A rewrite's target ends with the line's end, not with the turn's: which rewrites are good is known, but never that
+    there are no others. A model that learned to stop there would write one where users had judged one.
+
     Raises:
         DatasetError: It has no query or subject once cleaned, or an answer that is not the task's.
     """
     query = normalize_query(row.query)
     try:
         if row.task is Task.GENERATION:
-            prompt = render(template, RewriteInput(query, row.hints))
+            prompt, answer = render(template, RewriteInput(query, row.hints)), encoder.encode_lines(f"{row.target}\n")
         else:
             if row.target not in (YES, NO):
                 raise ValueError(f"target: must be {YES!r} or {NO!r}, got {row.target!r}")
             prompt = render_question(query, row.subject, _QUESTIONS[row.task])
+            answer = encoder.encode_answer(row.target)
     except ValueError as error:
         raise DatasetError(f"example {row.example_id} ({row.task}): {error}") from error
     return EncodedExample(
@@ -101,7 +105,7 @@ def encode_row(row: Row, template: Template, encoder: SegmentEncoder) -> Encoded
         task=row.task,
         prefix=encoder.encode(prompt.prefix),
         suffix=encoder.encode(prompt.suffix),
-        answer=encoder.encode_answer(row.target),
+        answer=answer,
         weight=row.weight,
         iteration=row.iteration,
     )

@@ -24,7 +24,7 @@ from iterqr_server.models.cache import sha256_of
 
 from iterqr_training.errors import RunError, SettingError
 from iterqr_training.files import write_text
-from iterqr_training.train.base_model import BaseModel, find_base, trainable_model
+from iterqr_training.train.base_model import BaseModel, best_precision, find_base, trainable_model
 from iterqr_training.train.curves import run_curves
 from iterqr_training.train.dataset_files import read_split
 from iterqr_training.train.examples import EncodedExample, counts_by_task, encode_rows
@@ -42,7 +42,7 @@ from iterqr_training.train.run_record import (
     read_record,
     write_record,
 )
-from iterqr_training.train.settings import Method, TrainSettings, settings_json
+from iterqr_training.train.settings import Method, Precision, TrainSettings, settings_json
 from iterqr_training.train.tokenization import SegmentEncoder
 from iterqr_training.train.tracking import Tracker, open_tracker
 from iterqr_training.train.trainer import Trained, Trainer
@@ -78,7 +78,9 @@ def train(settings: TrainSettings, listener: TrainListener, *, restart: bool = F
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    accelerator = Accelerator(mixed_precision="no" if settings.precision == "fp32" else "bf16")
+    if settings.precision is Precision.AUTO:
+        settings = dataclasses.replace(settings, precision=best_precision())
+    accelerator = Accelerator(mixed_precision="no" if settings.precision is Precision.FP32 else "bf16")
     listener = listener if accelerator.is_main_process else Quiet()
     with _only_one(settings.out, accelerator):
         if restart and accelerator.is_main_process:

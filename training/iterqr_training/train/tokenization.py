@@ -34,4 +34,8 @@ class SegmentEncoder:
 
     def encode_answer(self, text: str) -> tuple[int, ...]:
         """Encodes what the model should write, and the token that ends its turn."""
-        return (*self._plain.encode(text, add_special_tokens=False).ids, self.end_of_turn_id)
+        return (*self.encode_lines(text), self.end_of_turn_id)
+
+    def encode_lines(self, text: str) -> tuple[int, ...]:
+        """Encodes what the model should write, after which it may go on."""
+        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
