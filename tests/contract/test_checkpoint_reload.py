@@ -299,6 +299,24 @@ def test_a_server_stops_in_the_middle(registry: CheckpointRegistry, tmp_path: Pa
     assert registry.read_state().split == Split()
 
 
+def test_a_roll_back_that_fails_is_no_end(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """The base model does not load any more; the champion does."""
+    publish(registry, "it1", tmp_path)
+    bases = iter([{"suffix": "base"}, {"suffix": "base"}])
+
+    def open_base() -> GenerationEngine:
+        return behaving_engine(next(bases, {"breaks_at": 1}))
+
+    with reloading_server(registry, tmp_path, open_base=open_base) as server:
+        server.split("it1")
+        failure = failure_of(lambda: server.split(BASE_ID))
+        assert failure.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "the model broke as planned" in failure.details
+        assert server.rewrite("pho").checkpoint_id == "it1"
+        assert reloads(server) == {"replaced": 1, "brought_back": 1}
+        assert health_of(server, "") == SERVING
+
+
 def test_where_no_model_comes_back_the_process_ends(registry: CheckpointRegistry, tmp_path: Path) -> None:
     publish(registry, "bad", tmp_path, babbles=True)
     opened = 0

@@ -253,6 +253,10 @@ class CheckpointManager:
 
     async def _promote(self, champion: str, split: Split, expected_generation: int) -> RegistryState:
         """Loads a staged champion, in place of the present one if it must be, then writes the split."""
+
+        def is_expected() -> bool:
+            return self._state.generation <= expected_generation
+
         try:
             async with self._promotion:
                 present = await asyncio.to_thread(self._registry.read_state)
@@ -260,7 +264,7 @@ class CheckpointManager:
                     raise StateConflictError(expected_generation, present.generation)
                 while self._pool.is_loading(champion):  # to be staged once more
                     await self._pool.start_loading(champion)
-                await self._pool.start_loading(champion, self._replace_in_turn(lambda: True))
+                await self._pool.start_loading(champion, self._replace_in_turn(is_expected))
                 if champion not in self._pool.loaded:
                     raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
                 self._state = await self._write(split, expected_generation, "SetTrafficSplit")

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from iterqr_server.checkpoints.errors import NoModelLeftError
 from iterqr_server.checkpoints.model_pool import ModelPool
 from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.router import TrafficRouter
@@ -70,10 +71,10 @@ class Reload:
             holding, held = self._hold()
             try:
                 await self._exchange(opened, held, back)
-            except EngineFatalError as error:
+            except NoModelLeftError as error:
                 self._metrics.reloads.labels("none_left").inc()
                 holding.release(str(error))
-                self._router.broken(held, error)
+                self._router.broken(held, EngineFatalError(str(error)))
                 raise
             finally:
                 holding.release()
@@ -141,7 +142,7 @@ class Reload:
         """Returns the champion before, or else the base model, loaded again.
 
         Raises:
-            EngineFatalError: neither loads.
+            NoModelLeftError: neither loads.
         """
         reasons = []
         try:
@@ -155,4 +156,4 @@ class Reload:
             except Exception as error:
                 reasons.append(f"{self._base_id}: {error}")
                 _log.error("champion_not_brought_back", checkpoint_id=self._base_id, exc_info=error)
-        raise EngineFatalError(f"no model could be loaded again: {'; '.join(reasons)}")
+        raise NoModelLeftError(f"no model could be loaded again: {'; '.join(reasons)}")
