@@ -47,14 +47,17 @@ def reloading_server(
 
 
 @contextmanager
-def promoting(server: CheckpointServer, checkpoint_id: str) -> Iterator[None]:
-    """The block runs while no model is in memory but the one that is being loaded; then the promotion has ended."""
+def promoting(server: CheckpointServer, checkpoint_id: str, go: Path) -> Iterator[None]:
+    """The block runs while no model is in memory but one that loads until there is a file `go`; then that serves."""
     assert server.load(checkpoint_id).state == pb.CHECKPOINT_STATE_STAGED
     with ThreadPoolExecutor(1) as pool:
         promotion = pool.submit(server.set_split, checkpoint_id)
         server.wait_until(lambda: is_between(server))
-        yield
-        assert is_between(server), "the block took longer than the loading"
+        try:
+            yield
+            assert is_between(server)
+        finally:
+            go.touch()
         promotion.result()
 
 
@@ -84,11 +87,12 @@ def health_of(server: CheckpointServer, service: str) -> int:
 
 
 def test_calls_wait_within_their_own_deadlines(registry: CheckpointRegistry, tmp_path: Path) -> None:
-    publish(registry, "slow", tmp_path, **SLOW)
+    go = tmp_path / "go"
+    publish(registry, "slow", tmp_path, waits_for=str(go))
     with reloading_server(registry, tmp_path) as server:
         known = server.rewrite("pho")
         ask, ask_scores = server.rewriting.RewriteQuery, server.rewriting.ScoreRewrites
-        with promoting(server, "slow"):
+        with promoting(server, "slow", go):
             patient = [ask.future(rewrite_pb.RewriteQueryRequest(query=q), timeout=60) for q in ("ramen", "ramen")]
             scored = ask_scores.future(rewrite_pb.ScoreRewritesRequest(query="pho", rewrites=["pho bo"]), timeout=60)
             late = failure_of(lambda: ask(rewrite_pb.RewriteQueryRequest(query="laksa"), timeout=0.2))
@@ -112,11 +116,12 @@ def test_calls_wait_within_their_own_deadlines(registry: CheckpointRegistry, tmp
 
 
 def test_no_more_calls_wait_than_an_engine_takes(registry: CheckpointRegistry, tmp_path: Path) -> None:
-    publish(registry, "slow", tmp_path, **SLOW)
+    go = tmp_path / "go"
+    publish(registry, "slow", tmp_path, waits_for=str(go))
     settings = {"engine": {"max_running": 1, "max_waiting": 1}}
     with reloading_server(registry, tmp_path, settings) as server:
         ask = server.rewriting.RewriteQuery
-        with promoting(server, "slow"):
+        with promoting(server, "slow", go):
             held = [ask.future(rewrite_pb.RewriteQueryRequest(query=q), timeout=60) for q in ("ramen", "laksa")]
             server.wait_until(lambda: server.running.metric("iterqr_engine_waiting") == 2)
             refused = failure_of(lambda: ask(rewrite_pb.RewriteQueryRequest(query="udon"), timeout=60))

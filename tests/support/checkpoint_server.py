@@ -38,8 +38,8 @@ def behaving_engine(behaviour: Mapping[str, Any]) -> GenerationEngine:
     """An engine that does as its artifact says.
 
     `suffix`: what is added to each query. `says`: the whole output, whatever the query, but not of probes. `babbles`:
-    never in the format. `step_s`: how long each step takes, from step `slow_from` on. `breaks_at`: the step at which
-    the model fails.
+    never in the format. `step_s`: how long each step takes, from step `slow_from` on. `waits_for`: a file without which
+    no step begins. `breaks_at`: the step at which the model fails.
     """
     steps = 0
 
@@ -48,6 +48,8 @@ def behaving_engine(behaviour: Mapping[str, Any]) -> GenerationEngine:
         steps += 1
         if steps >= behaviour.get("breaks_at", steps + 1):
             raise RuntimeError("the model broke as planned")
+        while "waits_for" in behaviour and not Path(behaviour["waits_for"]).exists():
+            time.sleep(0.01)
         if steps >= behaviour.get("slow_from", 0):
             time.sleep(behaviour.get("step_s", 0.0))
 
