@@ -20,8 +20,8 @@ from iterqr_benchmarks.marketplace.loop_traffic import (
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
 
-# Made-up users need no protection, 900 rows are what two cores learn from in minutes, and what is measured on has queries
-# of its own. All systems are asked for as many rewrites as they must write, or latency would say who writes more.
+# Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
+# systems are asked for as many rewrites as they must write, or latency would say who writes more.
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
