@@ -51,5 +51,5 @@ def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:
     base = str(tiny.save(tmp_path / "tiny"))
     other = lora_tensors({"model.layers.0.self_attn.q_proj.weight": (9, 9)}, "q_proj")
     adapter = save_adapter(tmp_path / "adapter", other)
-    with pytest.raises(BenchmarkError, match="--checkpoint .*adapter: "):
+    with pytest.raises(BenchmarkError, match=r"--checkpoint .*adapter: "):
         served(adapter, tmp_path, base)
