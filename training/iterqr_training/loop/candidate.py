@@ -14,9 +14,7 @@ def only_folder(path: Path) -> Path:
     Raises:
         RunError: There is none, or there are several.
     """
-    found = (
-        [each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")] if path.is_dir() else []
-    )
+    found = [each for each in path.glob("*") if each.is_dir() and not each.name.startswith(".")]
     if len(found) != 1:
         raise RunError(f"{path} has {len(found)} checkpoints, and must have one")
     return found[0]

@@ -10,13 +10,13 @@ from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.stage import LEARNING, MEASURING, DoneStage, Stage, StageOutcome
 from iterqr_training.loop.stage_log import P, StageLog
 
-Of = TypeVar("Of", contravariant=True)
+Of_contra = TypeVar("Of_contra", contravariant=True)
 
 
-class StageWork(Protocol[Of]):
+class StageWork(Protocol[Of_contra]):
     """Does stages. A stage that was killed is begun again: it must go on with, or replace, what it left."""
 
-    def do(self, part: Of, stage: Stage, /) -> StageOutcome:
+    def do(self, part: Of_contra, stage: Stage, /) -> StageOutcome:
         """Does one stage; all stages before it are done.
 
         Raises:
@@ -25,13 +25,13 @@ class StageWork(Protocol[Of]):
         ...
 
 
-class StageListener(Protocol[Of]):
+class StageListener(Protocol[Of_contra]):
     """Hears how it goes."""
 
-    def begins(self, part: Of, stage: Stage, /) -> None:
+    def begins(self, part: Of_contra, stage: Stage, /) -> None:
         """A stage begins that is not done yet."""
 
-    def ended(self, part: Of, stage: Stage, done: DoneStage, /) -> None:
+    def ended(self, part: Of_contra, stage: Stage, done: DoneStage, /) -> None:
         """A stage is done and noted."""
 
 
