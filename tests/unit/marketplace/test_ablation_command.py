@@ -11,6 +11,8 @@ import pytest
 from iterqr_benchmarks import main as cli
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.marketplace import ablation_command, loop_traffic
+from iterqr_benchmarks.marketplace.loop_command import loop_traffic as traffic_of
+from iterqr_benchmarks.marketplace.settings import TrafficSettings
 from iterqr_training.ablation.settings import AblationSettings
 from iterqr_training.ablation.variants import Variant
 from iterqr_training.dataset.rows import Band
@@ -34,7 +36,7 @@ def build(tmp_path: Path) -> Path:
     train(["dataset", "--labels", str(own / "labels"), "--out", str(own / "dataset"), "--max-rewrites", "6"])
     arguments = cli._parser().parse_args(["ablation", *WORLD, *QUERIES])
     stack = cli._stack(arguments)
-    traffic = ablation_command.loop_traffic(arguments, loop_traffic.TrafficSettings(), stack, 1)
+    traffic = traffic_of(arguments, TrafficSettings(), stack, 1)
     loop_traffic.SimulatedTraffic(tmp_path / "loop" / "traffic", traffic, Console(quiet=True)).draw_truth()
     return tmp_path
 
@@ -113,7 +115,7 @@ def test_a_node_that_does_not_start_is_told(build: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(loop_traffic, "running_node", broken)
     arguments = cli._parser().parse_args(["ablation", *WORLD, *QUERIES])
-    traffic = ablation_command.loop_traffic(arguments, loop_traffic.TrafficSettings(), cli._stack(arguments), 1)
+    traffic = traffic_of(arguments, TrafficSettings(), cli._stack(arguments), 1)
     source = loop_traffic.SimulatedTraffic(build / "loop" / "traffic", traffic, Console(quiet=True))
     with pytest.raises(SourceError, match="does not start"), source.without_server():
         pass

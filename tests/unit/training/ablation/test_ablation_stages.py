@@ -318,7 +318,7 @@ def test_settings_have_limits(tmp_path: Path) -> None:
     assert AblationSettings(tmp_path, source, variants=()).planned == (Variant.FULL,)
     for changes in ({"examples": 0}, {"steps": 1_001}, {"flags": {"gate": ("--x",)}}):
         with pytest.raises(SettingError):
-            AblationSettings(tmp_path, source, **changes)  # type: ignore[arg-type]
+            AblationSettings(tmp_path, source, **changes)
 
 
 @pytest.fixture
