@@ -35,8 +35,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(SYNCED) ## Install, start node and server, search 40 tail queries without and with rewrites, report, stop
-	$(BIN)/iterqr-bench demo $(ARGS)
+demo: $(SYNCED) ## Install, start node and server, search 40 tail queries without and with rewrites, report, stop (CHECKPOINT=DIR: a tuned one)
+	$(BIN)/iterqr-bench demo $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) $(ARGS)
 
 .PHONY: up
 up: $(SYNCED) ## Start the demo's node and server and leave them running

@@ -37,6 +37,7 @@ from iterqr_benchmarks.signal_scale.run import ENGINES as SIGNAL_ENGINES
 from iterqr_benchmarks.signal_scale.run import SignalScaleOptions, run_signal_scale
 from iterqr_benchmarks.soak.own_server import OwnServer
 from iterqr_benchmarks.soak.run import SoakOptions, run_soak
+from iterqr_benchmarks.stack.checkpoint import served_checkpoint
 from iterqr_benchmarks.stack.leave_running import bring_up, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
@@ -123,13 +124,16 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def _demo(options: argparse.Namespace, console: Console) -> int:
     demo = DemoOptions(
-        folder=options.folder / "demo", stack=_stack(options), query_set=options.queries, limit=options.limit
+        folder=options.folder / "demo",
+        stack=_checkpoint_stack(options, console),
+        query_set=options.queries,
+        limit=options.limit,
     )
     return 0 if run_demo(demo, console).verdict.passed else 1
 
 
 def _up(options: argparse.Namespace, console: Console) -> int:
-    bring_up(options.folder / "run", _stack(options), console)
+    bring_up(options.folder / "run", _checkpoint_stack(options, console), console)
     return 0
 
 
@@ -287,6 +291,14 @@ def _stack(options: argparse.Namespace) -> StackSettings:
     )
 
 
+def _checkpoint_stack(options: argparse.Namespace, console: Console) -> StackSettings:
+    stack = _stack(options)
+    if options.checkpoint is None:
+        return stack
+    served = served_checkpoint(options.checkpoint, options.model, options.folder / "checkpoints", console)
+    return replace(stack, model=served.model, template=stack.template or served.template)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
@@ -378,7 +390,14 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "search the queries without and with rewrites, report, stop everything", stack)
     demo.add_argument("--queries", choices=get_args(QuerySetName), default="heldout", help="(default heldout)")
     demo.add_argument("--limit", type=_count, default=0, metavar="N", help="only the first N queries (default all)")
-    add("up", _up, "start node and server and leave them running", stack)
+    up = add("up", _up, "start node and server and leave them running", stack)
+    for command in (demo, up):
+        command.add_argument(
+            "--checkpoint",
+            type=Path,
+            metavar="DIR",
+            help="serve this one: a checkpoint's folder, or an adapter's, which is exported first (default: the model)",
+        )
     add("down", _down, "stop what `up` left running")
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")

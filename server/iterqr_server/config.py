@@ -168,6 +168,9 @@ class RewriteConfig(_Section):
 
     max_rewrites: int = Field(default=3, ge=1, le=MAX_REWRITES_LIMIT)
     """Most rewrites of a query, where the request does not say."""
+    min_rewrites: int = Field(default=1, ge=1, le=MAX_REWRITES_LIMIT)
+    """Rewrites that a model must write before it may end, if so many are asked for. More than it would write by itself
+    costs time, and is for collecting: users can only tell which rewrites are good among those they were shown."""
     default_deadline_ms: int = Field(default=3_000, ge=1, le=600_000)
     """Deadline of calls that have none."""
     reply_margin_ms: int = Field(default=10, ge=0, le=10_000)

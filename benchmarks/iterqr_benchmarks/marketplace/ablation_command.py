@@ -55,7 +55,8 @@ def run_bench_ablation(options: argparse.Namespace, stack: StackSettings, consol
     traffic = loop_traffic(options, TrafficSettings(seed=stack.seed), stack, 1)
     source = SimulatedTraffic(folder / "traffic", traffic, console)
     try:
-        settings = ablation_settings(options, loop, folder, {"train": FLAGS["train"]})
+        flags = {name: FLAGS[name] for name in ("train", "evaluate")}
+        settings = ablation_settings(options, loop, folder, flags)
         for drawn in source.draw_truth():
             _require_same(drawn, loop / "traffic" / "truth" / drawn.name)
         band = None if options.band == "all" else Band(options.band)

@@ -83,7 +83,7 @@ class LoopTraffic:
 def learning_stack(stack: StackSettings) -> StackSettings:
     """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
     channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
-    return replace(stack, template=stack.template or _TEMPLATE, channel=channel)
+    return replace(stack, template=stack.template or _TEMPLATE, min_rewrites=REWRITES_A_QUERY, channel=channel)
 
 
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
@@ -229,6 +229,7 @@ class SimulatedTraffic:
             client_key_file=self._key,
             server_flags={
                 **({"rewrite.template": template} if (template := self._options.stack.template) else {}),
+                "rewrite.min_rewrites": str(self._options.stack.min_rewrites),
                 "hints.url": url,
                 "hints.index": HINTS_INDEX,
                 "hints.catalog_index": DISHES_INDEX,

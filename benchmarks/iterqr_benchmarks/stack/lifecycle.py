@@ -219,7 +219,11 @@ def server_settings(settings: StackSettings, http_port: int, address: str, metri
             "budget_ms": settings.hints_budget_ms,
         },
         "checkpoints": {"registry": settings.registry},
-        "rewrite": {"template": settings.template, "default_deadline_ms": settings.channel.budget_ms},
+        "rewrite": {
+            "template": settings.template,
+            "min_rewrites": settings.min_rewrites,
+            "default_deadline_ms": settings.channel.budget_ms,
+        },
         "telemetry": {"prometheus_port": metrics_port},
     }
 

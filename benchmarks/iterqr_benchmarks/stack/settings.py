@@ -30,7 +30,7 @@ class StackSettings:
     """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default.
 
     `hints_budget_ms`: time the server has for reading hints; after it the query is rewritten without. `registry`: of
-    the checkpoints that the server follows, a folder; "" for the model alone.
+    the checkpoints that the server follows, a folder; "" for the model alone. `min_rewrites`: that a model must write.
     """
 
     opensearch_version: str = DEFAULT_VERSION
@@ -41,4 +41,5 @@ class StackSettings:
     grpc_port: int = 0
     hints_budget_ms: int = 50
     registry: str = ""
+    min_rewrites: int = 1
     channel: ChannelSettings = field(default_factory=ChannelSettings)

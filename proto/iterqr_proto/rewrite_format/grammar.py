@@ -11,21 +11,21 @@ MAX_LINE_CHARS = 120
 MAX_UNLIKE_CHARS = 48  # of a query that rewrites are kept unlike; the pattern nests as deep, and dialects limit that
 
 
-def grammar(max_rewrites: int, query: str = "") -> str:
-    r"""Returns the pattern of a well-formed output with 1 to `max_rewrites` rewrites.
+def grammar(max_rewrites: int, query: str = "", min_rewrites: int = 1) -> str:
+    r"""Returns the pattern of a well-formed output with `min_rewrites` to `max_rewrites` rewrites.
 
     It must match the whole output. Lines end in `\n`, except that the last may end with the output. Only constructs
     common to all regular-expression dialects are used. With a query of up to `MAX_UNLIKE_CHARS`, no rewrite may be that
     query again, whatever its case: a rewrite that changes nothing is of no use.
 
     Raises:
-        ValueError: `max_rewrites` is below 1.
+        ValueError: `min_rewrites` is below 1, or `max_rewrites` below it.
     """
-    if max_rewrites < 1:
-        raise ValueError(f"max_rewrites: must be at least 1, got {max_rewrites}")
+    if not 1 <= min_rewrites <= max_rewrites:
+        raise ValueError(f"min_rewrites, max_rewrites: must be at least 1 and rise, got {min_rewrites}, {max_rewrites}")
     value = rf"[^ \n][^\n]{{0,{MAX_LINE_CHARS - 1}}}"
     rewrite = _other_than(query) if 0 < len(query) <= MAX_UNLIKE_CHARS else value
-    more = rf"(\nrw: {rewrite}){{0,{max_rewrites - 1}}}" if max_rewrites > 1 else ""
+    more = rf"(\nrw: {rewrite}){{{min_rewrites - 1},{max_rewrites - 1}}}" if max_rewrites > 1 else ""
     return rf"fix: {value}\nintent: {value}\nmeaning: {value}\nrw: {rewrite}{more}\n?"
 
 

@@ -17,6 +17,7 @@ def generation_request(
     max_new_tokens: int,
     tenant: str = "",
     deadline: float | None = None,
+    min_rewrites: int = 1,
 ) -> GenerationRequest:
     """Returns the request for `prompt`, made from `source`: under the grammar, with drafts of what it may repeat."""
     return GenerationRequest(
@@ -24,7 +25,7 @@ def generation_request(
         prompt=prompt,
         max_new_tokens=max_new_tokens,
         tenant=tenant,
-        guide=grammar(max_rewrites, source.query),
+        guide=grammar(max_rewrites, source.query, min(min_rewrites, max_rewrites)),
         deadline=deadline,
         drafts=expected_texts(source),
     )

@@ -293,6 +293,7 @@ class RewriteService:
             max_new_tokens=self._config.max_new_tokens,
             tenant=_BULK_SHARE + call.tenant if call.is_bulk else call.tenant,
             deadline=progress.deadline,
+            min_rewrites=self._config.min_rewrites,
         )
         progress.submitted(loop.time())
         stream = engine.submit(request)

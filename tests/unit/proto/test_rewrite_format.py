@@ -21,6 +21,7 @@ from iterqr_proto.rewrite_format import (
 )
 from iterqr_proto.rewrite_format.grammar import MAX_LINE_CHARS, MAX_UNLIKE_CHARS
 from iterqr_proto.rewrite_format.prompt import answer
+from iterqr_proto.rewrite_format.template import template_path
 
 TEMPLATE = load_template()
 
@@ -83,10 +84,25 @@ def test_lines_are_usable_as_soon_as_they_end() -> None:
     assert (line.field, line.value) == (Field.REWRITE, "beef pho")
 
 
+def test_a_grammar_may_ask_for_more_rewrites_than_one() -> None:
+    pattern = grammar(3, "soup", min_rewrites=2)
+    chain = "fix: soup\nintent: dish\nmeaning: a soup"
+    told = [re.fullmatch(pattern, chain + "\nrw: broth" * count) is not None for count in range(5)]
+    assert told == [False, False, True, True, False]
+    with pytest.raises(ValueError, match="min_rewrites, max_rewrites: must be at least 1 and rise, got 4, 3"):
+        grammar(3, min_rewrites=4)
+
+
 def test_examples_of_the_default_template_follow_the_grammar() -> None:
     assert TEMPLATE.examples
     for example in TEMPLATE.examples:
-        assert re.fullmatch(grammar(3), answer(example))
+        assert re.fullmatch(grammar(3, min_rewrites=3), answer(example))
+
+
+def test_examples_of_the_template_for_six_rewrites_have_as_many_that_differ() -> None:
+    for example in load_template(template_path("food_delivery_six")).examples:
+        assert re.fullmatch(grammar(6, min_rewrites=6), answer(example))
+        assert len(set(example.rewrites)) == len(example.rewrites)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from pathlib import Path
 from iterqr_proto.registry import CheckpointNotFoundError, CheckpointRegistry
 
 from iterqr_training.errors import CheckFailedError, SettingError
+from iterqr_training.evaluate.answers import answers_file
 from iterqr_training.export.publishing import publish
-from iterqr_training.files import read_json
+from iterqr_training.files import read_json, write_whole
 from iterqr_training.loop.candidate import candidate_flags, only_folder
 from iterqr_training.loop.checkpoint_service import checkpoints_at
 from iterqr_training.loop.command_lines import CANDIDATE, CHAMPION, UNTUNED, CommandLines
@@ -164,6 +165,7 @@ class LearningStages:
 
     def _evaluate(self, iteration: int) -> StageOutcome:
         site, candidate = self._at(), self._candidate(iteration)
+        self._take_over_answers(iteration)
         flags = {**site.server_flags, **candidate_flags(candidate)}
         with (
             self._untuned(iteration) as untuned,
@@ -176,6 +178,15 @@ class LearningStages:
             line = self._lines(iteration).evaluate(site, learn_from, servers, self._promoted_before(iteration))
             self._command(iteration, Stage.EVALUATE, line)
         return StageOutcome()
+
+    def _take_over_answers(self, iteration: int) -> None:
+        """The untuned model answers as it did in the iteration before, so it is asked once."""
+        own = self._own(iteration).evaluation
+        for earlier in reversed(range(1, iteration)):
+            for known in self._own(earlier).evaluation.glob(f"*/{answers_file(own, UNTUNED).name}"):
+                mine = own / known.parent.name / known.name
+                if not mine.exists():
+                    write_whole(mine, known.read_text("utf-8"))
 
     def _gate(self, iteration: int) -> StageOutcome:
         champion = self._champion_name(iteration)

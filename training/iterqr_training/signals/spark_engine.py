@@ -28,7 +28,7 @@ _DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.memory": "4g",
 }
-_PARTITIONS_A_CORE = 4
+_PARTITIONS_A_CORE = 32  # of a shuffle; adaptive execution joins small ones, and large ones would spill
 
 
 class _Spark:
@@ -76,7 +76,7 @@ def spark_engine(master: str, options: Mapping[str, str], own: Path) -> Iterator
     Raises:
         EngineError: It cannot be started.
     """
-    partitions = max(8, _PARTITIONS_A_CORE * (os.cpu_count() or 1))
+    partitions = _PARTITIONS_A_CORE * (os.cpu_count() or 1)
     config = {
         **_DEFAULTS,
         "spark.local.dir": str(own),

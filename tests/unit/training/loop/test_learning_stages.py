@@ -76,6 +76,7 @@ class Commands:
         self.error: dict[str, Exception] = {}
         self.label_status = 0
         self.behaviour: dict[str, object] = {}
+        self.answered: list[str] = []
 
     def check(self, line: Sequence[str]) -> None:  # noqa: ARG002
         raise AssertionError("not asked for here")
@@ -97,6 +98,9 @@ class Commands:
             names = ["none", *(each.partition("=")[0] for each in flags(line, "--server"))]
             systems = [system(name, self.distinct_2[iteration] if name == "candidate" else 0.5) for name in names]
             write(line, "--out", "evaluation.json", {"systems": systems})
+            answers = Path(flags(line, "--out")[0], "heldout", "answers-untuned.jsonl")
+            self.answered.append(answers.read_text() if answers.exists() else "")
+            write(line, "--out", "heldout/answers-untuned.jsonl", f"of iteration {iteration}")
         elif line[0] == "gate":
             is_refused = iteration in self.refused
             gates = [{"name": "harm_rate", "state": "refused" if is_refused else "passed", "sentence": "harm_rate: x"}]
@@ -119,9 +123,9 @@ def flags(line: Sequence[str], name: str) -> list[str]:
 
 
 def write(line: Sequence[str], flag: str, name: str, document: object) -> None:
-    folder = Path(flags(line, flag)[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps(document))
+    file = Path(flags(line, flag)[0], name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document))
 
 
 def system(name: str, distinct_2: float) -> dict[str, object]:
@@ -207,6 +211,11 @@ def test_the_base_has_a_server_of_its_own_once_another_serves(loop: Loop) -> Non
         ["untuned"],
         ["champion"],
     ]
+
+
+def test_what_the_untuned_model_answered_is_taken_over(loop: Loop) -> None:
+    loop.go()
+    assert loop.commands.answered == ["", '"of iteration 1"']
 
 
 def test_a_refused_candidate_leaves_the_champion_and_the_loop_goes_on(loop: Loop) -> None:
