@@ -22,7 +22,9 @@ examples:
   iterqr-server checkpoints state --target rewrite.internal:50051 --tls-ca ca.pem
 
 The server needs checkpoints.registry. `split` writes to the registry, which all servers follow; what it names must be
-loaded on the server that is asked. The base model goes by the id that `state` shows.
+loaded on the server that is asked, or staged: where there is no memory for two models, `load` stages a checkpoint and
+`split --champion` without a canary shuts the champion down, loads it and probes it; calls wait meanwhile, and if it
+fails the champion comes back. The base model goes by the id that `state` shows.
 Exit codes: 0 done, 1 the server refused, cannot be reached or took too long, 2 wrong arguments.
 """
 _TARGET = "127.0.0.1:50051"
@@ -32,6 +34,7 @@ _STATES = {
     pb.CHECKPOINT_STATE_LOADING: "loading",
     pb.CHECKPOINT_STATE_LOADED: "loaded",
     pb.CHECKPOINT_STATE_FAILED: "failed",
+    pb.CHECKPOINT_STATE_STAGED: "staged",
 }
 _Stub = pb_grpc.CheckpointServiceStub
 
@@ -125,7 +128,7 @@ def _load(stub: _Stub, arguments: argparse.Namespace) -> int:
     request = pb.LoadCheckpointRequest(checkpoint_id=arguments.checkpoint)
     checkpoint = stub.LoadCheckpoint(request, timeout=arguments.timeout_s).checkpoint
     _print_checkpoints([checkpoint])
-    return int(checkpoint.state != pb.CHECKPOINT_STATE_LOADED)
+    return int(checkpoint.state not in (pb.CHECKPOINT_STATE_LOADED, pb.CHECKPOINT_STATE_STAGED))
 
 
 def _split(stub: _Stub, arguments: argparse.Namespace) -> int:

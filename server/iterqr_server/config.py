@@ -117,6 +117,9 @@ class TensorRtLlmConfig(_Section):
     """Numbers of the key/value cache; auto is what the checkpoint says."""
     kv_memory_fraction: float = Field(default=0.85, ge=0.05, le=0.95)
     """Share of the GPU memory that the weights leave free which the key/value cache takes."""
+    kv_max_tokens: int = Field(default=0, ge=0, le=1_000_000_000)
+    """Most tokens that the key/value cache holds, within that share; 0 means no bound. With engine.max_running x
+    max_seq_len every model has the same room, and a second one beside the champion as well."""
     guided_decoding_backend: Literal["llguidance", "xgrammar"] = "llguidance"
     """What holds outputs to the rewrite format."""
     max_draft_len: int = Field(default=3, ge=0, le=16)
@@ -228,8 +231,12 @@ class CheckpointsConfig(_Section):
     """Folder that checkpoints are fetched to; empty means checkpoints/ in ITERQR_CACHE."""
     max_loaded: int = Field(default=3, ge=2, le=16)
     """Models in memory at once, those that are being drained included."""
+    swap: Literal["auto", "beside", "reload"] = "auto"
+    """How a checkpoint takes the champion's place. beside: it is loaded beside the champion, or refused where memory
+    lacks. reload: the champion is shut down first, calls wait meanwhile, and there are no canaries. auto: beside where
+    there is memory; where there is none, reload with engine.backend tensorrt_llm, refused with onnxruntime."""
     memory_reserve_mb: int = Field(default=512, ge=0, le=10_000_000)
-    """Memory that must be left beside a model that is loaded."""
+    """Memory, with tensorrt_llm that of each GPU, that must be left beside a model that is loaded."""
     drain_s: float = Field(default=60.0, ge=0, le=3600)
     """How long a model that takes no more calls may go on with those it has; the rest is done by the champion."""
     probes: str = ""

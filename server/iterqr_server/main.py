@@ -21,7 +21,10 @@ from iterqr_server.api.grpc_server import ListenError
 from iterqr_server.backends import tensorrt_llm
 from iterqr_server.backends.onnx_checkpoints import OnnxCheckpointEngines
 from iterqr_server.backends.tensorrt_llm_arguments import check_settings
+from iterqr_server.backends.tensorrt_llm_checkpoints import TensorRtLlmCheckpointEngines
+from iterqr_server.checkpoints import memory
 from iterqr_server.checkpoints.loading import CheckpointEngines
+from iterqr_server.checkpoints.swap_rules import swap_rules
 from iterqr_server.checkpoints_command import CHECKPOINT_EXAMPLES, add_checkpoint_commands, run_checkpoint_command
 from iterqr_server.config import BACKENDS, ConfigError, ConfigFlags, Settings
 from iterqr_server.engine.admission import AdmissionPolicy
@@ -30,11 +33,11 @@ from iterqr_server.engine.interface import GenerationEngine
 from iterqr_server.engine.settings import EngineSettings
 from iterqr_server.engine_check.command import check_engine
 from iterqr_server.engine_check.report import CheckLine
+from iterqr_server.engine_check.second_model import SecondModel
 from iterqr_server.engine_runner import only_events_on_stdout, run_engine
 from iterqr_server.hints.interface import HintSource, NoHints
 from iterqr_server.hints.opensearch_source import OpenSearchHints
 from iterqr_server.models.builder import prepare_model
-from iterqr_server.models.built_model import read_built_model
 from iterqr_server.models.errors import ModelError
 from iterqr_server.models.hf_checkpoint import prepare_hf_checkpoint
 from iterqr_server.models.progress import quiet_unless
@@ -90,12 +93,14 @@ output, one JSON object a line, until the input ends:
 _CHECK_EXAMPLES = """\
 examples:
   iterqr-server engine-check
-  iterqr-server engine-check --engine tensorrt_llm --config server.toml
+  iterqr-server engine-check --engine tensorrt_llm --config server.toml --swap
   iterqr-server engine-check --engine onnxruntime --json > engine-check.json
 
 Starts the engine alone, asks it for rewrites and scores, and prints what was found: prefix-cache hits, whether outputs
 keep to the format, draft acceptance, time to first token, tokens/s. With tensorrt_llm, every name and default that is
-used is compared with the installed package first. Exit codes: 0 nothing is off, 1 something is, 2 wrong configuration.
+used is compared with the installed package first. With --swap, a second model of the same weights is loaded as a
+checkpoint would be, beside the first where there is memory.
+Exit codes: 0 nothing is off, 1 something is, 2 wrong configuration.
 """
 _SHOW_EXAMPLES = """\
 examples:
@@ -176,20 +181,17 @@ def hint_source(settings: Settings) -> HintSource:
 
 
 def checkpoint_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines | None:
-    """Returns what opens checkpoints of the configured registry, if there is one.
+    """Returns what opens checkpoints of the configured registry, if there is one."""
+    return _backend_engines(settings, base_folder) if settings.checkpoints.registry else None
 
-    Raises:
-        ConfigError: the backend does not swap checkpoints.
-    """
-    if not settings.checkpoints.registry:
-        return None
-    if settings.engine.backend != "onnxruntime":
-        raise ConfigError(f"checkpoints.registry: engine.backend must be onnxruntime, got {settings.engine.backend!r}")
-    return OnnxCheckpointEngines(
-        lambda folder: open_engine(settings, folder),
-        lambda: read_built_model(base_folder()).source_sha256,
-        settings.engine.arena_positions,
-    )
+
+def _backend_engines(settings: Settings, base_folder: Callable[[], Path]) -> CheckpointEngines:
+    def open_folder(folder: Path) -> GenerationEngine:
+        return open_engine(settings, folder)
+
+    if settings.engine.backend == "tensorrt_llm":
+        return TensorRtLlmCheckpointEngines(open_folder, base_folder, settings)
+    return OnnxCheckpointEngines(open_folder, base_folder, settings.engine.arena_positions, memory.available_bytes)
 
 
 async def serve(settings: Settings) -> int:
@@ -271,6 +273,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, Callable[[argparse.Nam
     check_parser.add_argument(
         "--engine", dest="checked_engine", choices=BACKENDS, help="in place of the configured engine.backend"
     )
+    check_parser.add_argument(
+        "--swap", action="store_true", help="load a second model too, beside the first or after it, as a swap does"
+    )
     check_parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object")
     check_parser.set_defaults(command="engine-check")
 
@@ -348,7 +353,8 @@ def _run_engine_check(settings: Settings, arguments: argparse.Namespace) -> int:
     template = read_template(settings)
     with only_events_on_stdout() as sink:
         names = tensorrt_llm.compare_installed(settings) if settings.engine.backend == "tensorrt_llm" else ()
-        engine = open_engine(settings, _prepare(settings, show_progress=True))
+        folder = _prepare(settings, show_progress=True)
+        engine = open_engine(settings, folder)
         report = asyncio.run(
             check_engine(
                 engine,
@@ -356,10 +362,21 @@ def _run_engine_check(settings: Settings, arguments: argparse.Namespace) -> int:
                 name=settings.engine.backend,
                 max_new_tokens=settings.rewrite.max_new_tokens,
                 before=[CheckLine(finding.name, "compared", finding.fault) for finding in names],
+                second=_second_model(settings, folder) if arguments.swap else None,
             )
         )
         print(report.to_json() if arguments.as_json else report.to_text(), file=sink)
     return EXIT_FAILED if report.faults else 0
+
+
+def _second_model(settings: Settings, folder: Path) -> SecondModel:
+    engines = _backend_engines(settings, lambda: folder)
+    reserve = settings.checkpoints.memory_reserve_mb << 20
+    return SecondModel(
+        lambda: engines.open(folder),
+        lambda: memory.Room(engines.needed_bytes(None), engines.available_bytes(), reserve, engines.memory_name),
+        swap_rules(settings),
+    )
 
 
 def _run_config_show(settings: Settings) -> int:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +13,10 @@ import pytest
 from iterqr.rewrite.v1 import checkpoint_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr_proto.registry import CheckpointRegistry, Split
-from support.checkpoint_server import BASE_ID, BEHAVIOUR, CheckpointServer, checkpoint_server, publish
+from support.checkpoint_server import BASE_ID, BEHAVIOUR, checkpoint_server, publish
 from support.checkpoints import checkpoint_folder
 from support.grpc_calls import failure_of
+from support.rewrite_load import load_on, suffix_of
 
 SWAPS = 20
 ALARMS: dict[str, Any] = {
@@ -33,57 +30,6 @@ ALARMS: dict[str, Any] = {
 @pytest.fixture
 def registry(tmp_path: Path) -> CheckpointRegistry:
     return CheckpointRegistry(str(tmp_path / "registry"))
-
-
-class Load:
-    """Threads that rewrite one new query after the other; what they got is kept."""
-
-    def __init__(self, server: CheckpointServer, threads: int = 3) -> None:
-        self.replies: list[rewrite_pb.RewriteQueryResponse] = []
-        self.begun_s: list[float] = []  # of each reply's call
-        self.failures: list[grpc.RpcError] = []
-        self._both = threading.Lock()
-        self._server = server
-        self._numbers = itertools.count()
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(i,)) for i in range(threads)]
-
-    def _run(self, thread: int) -> None:
-        while not self._stopped.is_set():
-            number, begun_s = next(self._numbers), time.monotonic()
-            try:
-                reply = self._server.rewrite(f"dish {number}", client_id_hash=f"{thread}-{number % 50}")
-                with self._both:
-                    self.replies.append(reply)
-                    self.begun_s.append(begun_s)
-            except grpc.RpcError as error:
-                self.failures.append(error)
-            time.sleep(0.005)
-
-    def answered_by(self) -> Counter[str]:
-        return Counter(reply.checkpoint_id for reply in self.replies)
-
-    def go_on(self, calls: int = 40) -> None:
-        """Returns after so many more calls."""
-        target = len(self.replies) + len(self.failures) + calls
-        self._server.wait_until(lambda: len(self.replies) + len(self.failures) >= target)
-
-
-@contextmanager
-def load_on(server: CheckpointServer) -> Iterator[Load]:
-    load = Load(server)
-    for thread in load._threads:
-        thread.start()
-    try:
-        yield load
-    finally:
-        load._stopped.set()
-        for thread in load._threads:
-            thread.join()
-
-
-def suffix_of(reply: rewrite_pb.RewriteQueryResponse) -> str:
-    return reply.rewrites[0].text.rpartition(" ")[2]
 
 
 def test_no_call_fails_in_twenty_swaps(registry: CheckpointRegistry, tmp_path: Path) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from iterqr_server.engine.interface import DraftSourceStats, EngineStats
+from iterqr_server.checkpoints.memory import Room
+from iterqr_server.checkpoints.swap_rules import SwapRules
+from iterqr_server.engine.interface import DraftSourceStats, EngineStats, GenerationEngine
 from iterqr_server.engine_check.command import check_engine
 from iterqr_server.engine_check.probes import PROBES, ProbeAnswer, ProbeResults
 from iterqr_server.engine_check.report import CheckLine, CheckReport, probe_lines
+from iterqr_server.engine_check.second_model import SecondModel
 from iterqr_server.main import EXIT_FAILED, main
+from iterqr_server.models.errors import BuiltModelError
 from support.engine_conformance import TEMPLATE
 from support.engines_under_test import script
 from support.predictable import predictable_engine
@@ -129,6 +133,52 @@ async def test_any_engine_can_be_checked() -> None:
     )
     assert report.faults == ()
     assert [line.name for line in report.lines] == ["a", *PROBE_LINES]
+
+
+def test_a_second_model_is_loaded_when_the_first_is_shut_down(
+    double: Double, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody tells how much memory the double's GPU has free."""
+    assert run(monkeypatch, double.checkpoint, "--json", "--swap") == 0
+    lines = json.loads(capfd.readouterr().out)["lines"]
+    assert lines[-1]["name"] == "swap"
+    assert "after the first was shut down: how much GPU memory is free cannot be read" in lines[-1]["found"]
+    assert [llm.is_shut_down for llm in double.llms] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("rules", "other", "found", "fault"),
+    [
+        (SwapRules(True, True), judge, "beside the first; took 300 MB of memory, at least 200 MB by arithmetic", ""),
+        (SwapRules(False, True), judge, "after the first was shut down: one model is in memory at a time", ""),
+        (SwapRules(True, True), str.upper, "beside the first", "the same weights gave another text in a second model"),
+    ],
+    ids=["beside", "reload", "other text"],
+)
+async def test_what_a_swap_needs_is_a_line(
+    rules: SwapRules, other: Callable[[str], str], found: str, fault: str
+) -> None:
+    free = iter([900 << 20, 600 << 20])
+    second = SecondModel(
+        lambda: predictable_engine(other), lambda: Room(200 << 20, next(free), 100 << 20, "memory"), rules
+    )
+    report = await check_engine(
+        predictable_engine(judge), TEMPLATE, name="predictable", max_new_tokens=1000, second=second
+    )
+    line = report.lines[-1]
+    assert (line.name, line.fault) == ("swap", fault)
+    assert found in line.found
+
+
+async def test_a_second_model_that_does_not_load_is_off() -> None:
+    def open_engine() -> GenerationEngine:
+        raise BuiltModelError("model.json: is gone")
+
+    second = SecondModel(open_engine, lambda: Room(1, 9, 1, "memory"), SwapRules(beside=True, reload=False))
+    report = await check_engine(
+        predictable_engine(judge), TEMPLATE, name="predictable", max_new_tokens=1000, second=second
+    )
+    assert report.faults == (CheckLine("swap", "failed", "model.json: is gone"),)
 
 
 async def test_an_output_out_of_format_is_off() -> None:

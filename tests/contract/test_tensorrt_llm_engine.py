@@ -83,6 +83,7 @@ async def started(
 
 async def test_all_that_bounds_the_library_is_given(tmp_path: Path) -> None:
     async with started(tmp_path, engine={"max_running": 3}, tensorrt_llm={"max_num_tokens": 512}) as up:
+        assert up.double.llm.args.kv_cache_config.max_tokens is None
         args = up.double.llm.args
     assert (args.max_batch_size, args.max_num_tokens, args.max_seq_len) == (3, 512, 4096)
     assert args.cuda_graph_config.max_batch_size == 3
@@ -95,6 +96,11 @@ async def test_all_that_bounds_the_library_is_given(tmp_path: Path) -> None:
     assert (cache.free_gpu_memory_fraction, cache.dtype) == (0.85, "auto")
     drafts = args.speculative_config
     assert (drafts.max_draft_len, drafts.max_matching_ngram_size, drafts.is_public_pool) == (3, 3, False)
+
+
+async def test_the_cache_may_be_bounded(tmp_path: Path) -> None:
+    async with started(tmp_path, tensorrt_llm={"kv_max_tokens": 8192}) as up:
+        assert up.double.llm.args.kv_cache_config.max_tokens == 8192
 
 
 async def test_the_instruction_fills_whole_blocks_that_are_kept_first(tmp_path: Path) -> None:
@@ -326,8 +332,8 @@ async def test_close_shuts_the_library_down(tmp_path: Path) -> None:
 
 
 def arguments_by_class() -> dict[str, set[str]]:
-    """Every name that is passed, as configured by default and with all that a request may have."""
-    settings = settings_for_double()
+    """Every name that is passed, with all that a configuration and a request may have."""
+    settings = settings_for_double(tensorrt_llm={"kv_max_tokens": 8192})
     checkpoint = HfCheckpoint(Path("checkpoint"), "checkpoint", 4096, None)
     llm = llm_arguments(checkpoint, settings.engine, settings.tensorrt_llm)
     generate = generate_arguments(RunnerRequest(1, (1,), 1, 1, guide="a", salt="a"), 1, frozenset({1, 2}))

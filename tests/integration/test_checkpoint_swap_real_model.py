@@ -16,15 +16,13 @@ from iterqr.rewrite.v1 import checkpoint_service_pb2 as pb
 from iterqr.rewrite.v1 import checkpoint_service_pb2_grpc as pb_grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as rewrite_grpc
-from iterqr_proto.manifest import write_manifest
 from iterqr_proto.registry import CheckpointRegistry
 from iterqr_server.config import ModelConfig
 from iterqr_server.models.builder import INT4_QUANTIZATION, build_model
-from iterqr_server.models.built_model import read_built_model
-from iterqr_server.models.cache import sha256_of
 from iterqr_server.models.progress import quiet_unless
 from iterqr_server.models.store import find_weights
 from support.real_server import real_server
+from support.swaps_under_test import publish_built
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
@@ -56,30 +54,6 @@ class Served:
         self.checkpoints.SetTrafficSplit(request, timeout=TIMEOUT_S)
 
 
-def publish(registry: CheckpointRegistry, checkpoint_id: str, built: Path, parent: Path) -> None:
-    """Publishes a built model's folder as it is."""
-    folder = parent / checkpoint_id
-    shutil.copytree(built, folder / "onnx")
-    files = [
-        {"path": f"onnx/{path.name}", "size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in sorted((folder / "onnx").iterdir())
-    ]
-    manifest = {
-        "manifest_version": 1,
-        "checkpoint_id": checkpoint_id,
-        "parent_checkpoint_id": None,
-        "base_model": {"name": ModelConfig().name, "sha256": read_built_model(built).source_sha256},
-        "format_version": "v1",
-        "artifacts": [{"kind": "onnx-int4" if "int4" in checkpoint_id else "onnx-int8", "files": files}],
-        "gate_report": None,
-        "data_sha256": None,
-        "created_at": "2026-11-28T20:00:00Z",
-    }
-    write_manifest(folder / "manifest.json", manifest)
-    registry.publish(folder)
-    shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("real")
@@ -87,8 +61,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iter
         found = find_weights(ModelConfig().name, listener)
         int4 = build_model(found, name="int4", quantization=INT4_QUANTIZATION, listener=listener)
     registry = CheckpointRegistry(str(folder / "registry"))
-    publish(registry, "as-base-int8", model_folder, folder)
-    publish(registry, "smaller-int4", int4.folder, folder)
+    publish_built(registry, "as-base-int8", model_folder, folder)
+    publish_built(registry, "smaller-int4", int4.folder, folder, "onnx-int4")
     flags = {
         "hints.url": "",
         "checkpoints.registry": registry.url,

@@ -1,14 +1,17 @@
-"""`EngineConformance` on ONNX Runtime with the real model."""
+"""`EngineConformance` and `SwapConformance` on ONNX Runtime with the real model."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from support.engine_conformance import EngineConformance, EngineUnderTest
 from support.engines_under_test import onnxruntime_with
+from support.swap_conformance import SwapConformance, SwapUnderTest
+from support.swaps_under_test import onnxruntime_swap
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
@@ -18,3 +21,20 @@ class TestOnnxRuntime(EngineConformance):
     async def tested(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
         async with onnxruntime_with(model_folder) as tested:
             yield tested
+
+
+@pytest.fixture(scope="module", params=["beside", "reload"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
+) -> Iterator[SwapUnderTest]:
+    folder = tmp_path_factory.mktemp("swap")
+    with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
+        yield served
+    shutil.rmtree(folder)  # of the size of several models
+
+
+class TestOnnxRuntimeSwaps(SwapConformance):
+    @pytest.fixture
+    def swapping(self, served: SwapUnderTest) -> Iterator[SwapUnderTest]:
+        yield served
+        served.back_to_base()

@@ -107,8 +107,7 @@ def score_request(rewrite: str) -> ScoreRequest:
 class EngineConformance:
     """Subclass it where a fixture `tested` gives an `EngineUnderTest`.
 
-    Swapping one engine for another under load, through the service that does it, belongs here too: tests named
-    `test_swap_...`, over two engines of the same fixture.
+    Swapping one for another needs a server around them: `SwapConformance`, which the same test files run.
     """
 
     async def test_a_text_does_not_depend_on_its_neighbours(self, tested: EngineUnderTest) -> None:

@@ -90,15 +90,16 @@ def settings_for_tests(overrides: Overrides | None = None) -> Settings:
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server in this process."""
+    """A server in this process. `patience_s` is a generous time for anything it does."""
 
     address: str
     application: Application
     loop: asyncio.AbstractEventLoop
+    patience_s: float = _READY_TIMEOUT_S
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs something on the server's event loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(_READY_TIMEOUT_S)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(self.patience_s)
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of a metric; 0 if it was never counted."""
@@ -106,7 +107,7 @@ class RunningServer:
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Returns once something is so that a metric shows; fails after a generous time."""
-        deadline = time.monotonic() + _READY_TIMEOUT_S
+        deadline = time.monotonic() + self.patience_s
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.005)  # a busy loop would keep the server's threads from running
@@ -116,14 +117,19 @@ class RunningServer:
 def running_server(
     engine: GenerationEngine | None = None,
     *,
+    open_engine: Callable[[], GenerationEngine] | None = None,
     script: Script = scripted_rewrites,
     overrides: Overrides | None = None,
     hints: HintSource | None = None,
     traces: TracerProvider | None = None,
     wait_until_serving: bool = True,
     checkpoint_engines: CheckpointEngines | None = None,
+    patience_s: float = _READY_TIMEOUT_S,
 ) -> Iterator[RunningServer]:
-    """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one."""
+    """Runs a server on a thread; stops it at the end. `engine` takes the place of the predictable one.
+
+    `open_engine` does so where the server may open it more than once.
+    """
     settings = settings_for_tests(overrides)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # tests read logs with capture_logs
     source = hints or (OpenSearchHints(settings.hints) if settings.hints.url else NoHints())
@@ -133,22 +139,24 @@ def running_server(
         thread.start()
 
         async def make() -> Application:
-            async def open_engine() -> GenerationEngine:
+            async def open_base() -> GenerationEngine:
+                if open_engine is not None:
+                    return await asyncio.to_thread(open_engine)
                 return engine or predictable_engine(script)
 
-            return Application(settings, open_engine, source, traces, checkpoint_engines)
+            return Application(settings, open_base, source, traces, checkpoint_engines)
 
         def run(coroutine: Coroutine[Any, Any, T]) -> T:
-            return asyncio.run_coroutine_threadsafe(coroutine, loop).result(_READY_TIMEOUT_S)
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result(patience_s)
 
         application = run(make())
         try:
             run(application.listen())
             serving = asyncio.run_coroutine_threadsafe(application.serve(), loop)
             if wait_until_serving:
-                serving.result(_READY_TIMEOUT_S)
-            yield RunningServer(f"127.0.0.1:{application.port}", application, loop)
-            serving.result(_READY_TIMEOUT_S)
+                serving.result(patience_s)
+            yield RunningServer(f"127.0.0.1:{application.port}", application, loop, patience_s)
+            serving.result(patience_s)
         finally:
             run(application.stop())
             loop.call_soon_threadsafe(loop.stop)

@@ -4,6 +4,7 @@
 <root>/checkpoints/<id>/...              the manifest's artifacts, cards and reports beside them
 <root>/state.json                        `RegistryState`, replaced whole under the lease
 <root>/leases/state/<number>.json        the lease of whoever writes the state
+<root>/leases/reload/<number>.json       the lease of the server that exchanges its only model
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ MANIFEST_FILE = "manifest.json"
 STATE_FILE = "state.json"
 STATE_LEASE_S = 10.0
 PUBLISH_LEASE_S = 300.0
+RELOAD_LEASE_S = 60.0
 _CHECKPOINTS = "checkpoints"
 _LEASES = "leases"
 _INCOMING = ".incoming-"
@@ -230,6 +232,13 @@ class CheckpointRegistry:
             lease.check()
             self._storage.replace(STATE_FILE, state_to_json(state).encode())
             return state
+
+    def reload_lease(self, holder: str) -> Lease:
+        """Returns a lease, not taken yet, that whoever shuts a champion down for the next one holds meanwhile.
+
+        So the servers of a registry that have no memory for two models do it one after the other.
+        """
+        return self._lease("reload", holder, RELOAD_LEASE_S)
 
     def _lease(self, name: str, holder: str, ttl_s: float) -> Lease:
         return Lease(self._storage, f"{_LEASES}/{name}", holder=holder, ttl_s=ttl_s, clock=self._clock)

@@ -136,7 +136,14 @@ class Application:
             self._router.set(await self._base.open())
         else:
             self._manager = open_manager(
-                self._settings, self._base, base_id, self._checkpoint_engines, self._router, self.metrics, self.port
+                self._settings,
+                self._base,
+                base_id,
+                self._checkpoint_engines,
+                self._router,
+                self.metrics,
+                self.port,
+                self._tell_serving,
             )
             await self._manager.start()
         await self._server.set_serving(True, checkpoints=self._manager is not None)
@@ -173,6 +180,10 @@ class Application:
     def _gauges(self) -> dict[str, float]:
         values = self._service.gauges() | self._router.gauges()
         return values | self._manager.gauges() if self._manager else values
+
+    async def _tell_serving(self, serving: bool) -> None:
+        """Whether rewriting is served, while the manager goes on."""
+        await self._server.set_serving(serving and not self._fatal.is_set(), checkpoints=not self._fatal.is_set())
 
     def _on_broken(self, model: ServedModel, error: EngineFatalError) -> None:
         if self._fatal.is_set() or (self._manager and self._manager.broken(model, error)):

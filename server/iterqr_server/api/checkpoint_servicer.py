@@ -20,6 +20,7 @@ _STATES = {
     StatusKind.LOADING: pb.CHECKPOINT_STATE_LOADING,
     StatusKind.LOADED: pb.CHECKPOINT_STATE_LOADED,
     StatusKind.FAILED: pb.CHECKPOINT_STATE_FAILED,
+    StatusKind.STAGED: pb.CHECKPOINT_STATE_STAGED,
 }
 _Context = aio.ServicerContext[Any, Any]
 

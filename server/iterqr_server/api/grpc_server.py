@@ -81,16 +81,14 @@ class GrpcServer:
         await self._server.start()
 
     async def set_serving(self, serving: bool, *, checkpoints: bool = False) -> None:
-        """Tells health checks, overall and for each service. `checkpoints`: whether there is a registry."""
-        of_checkpoints = (
-            health_pb2.HealthCheckResponse.SERVING
-            if serving and checkpoints
-            else health_pb2.HealthCheckResponse.NOT_SERVING
+        """Tells health checks, overall and for each service. `checkpoints`: whether CheckpointService serves."""
+        for_calls, for_checkpoints = (
+            health_pb2.HealthCheckResponse.SERVING if each else health_pb2.HealthCheckResponse.NOT_SERVING
+            for each in (serving, checkpoints)
         )
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        await self._health.set(_OVERALL, status)
-        await self._health.set(_REWRITE_SERVICE, status)
-        await self._health.set(_CHECKPOINT_SERVICE, of_checkpoints)
+        await self._health.set(_OVERALL, for_calls)
+        await self._health.set(_REWRITE_SERVICE, for_calls)
+        await self._health.set(_CHECKPOINT_SERVICE, for_checkpoints)
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new calls, gives those in flight `grace_s` seconds, and stops."""

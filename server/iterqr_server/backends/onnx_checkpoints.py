@@ -16,26 +16,37 @@ _BESIDE_WEIGHTS = 256 << 20
 
 
 class OnnxCheckpointEngines:
-    """A `CheckpointEngines`. `base_sha256` returns the digest of the configured model, which has been found by then."""
+    """A `CheckpointEngines`. `base_folder` returns that of the configured model, which has been found by then."""
 
     kinds = ("onnx-int8", "onnx-int4")
+    memory_name = "memory"
 
     def __init__(
-        self, open_engine: Callable[[Path], GenerationEngine], base_sha256: Callable[[], str], arena_positions: int
+        self,
+        open_engine: Callable[[Path], GenerationEngine],
+        base_folder: Callable[[], Path],
+        arena_positions: int,
+        available_bytes: Callable[[], int | None],
     ) -> None:
         self._open_engine = open_engine
-        self._base_sha256 = base_sha256
+        self._base_folder = base_folder
         self._arena_positions = arena_positions
+        self._available_bytes = available_bytes
 
     def base_sha256(self) -> str:
         """See `CheckpointEngines`."""
-        return self._base_sha256()
+        return read_built_model(self._base_folder()).source_sha256
 
-    def needed_bytes(self, artifact: Path) -> int:
+    def needed_bytes(self, artifact: Path | None) -> int:
         """See `CheckpointEngines`. Measured with the 0.5B model: int8 takes 72% of what this says, int4 60%."""
-        shapes = read_built_model(artifact).architecture
+        folder = artifact or self._base_folder()
+        shapes = read_built_model(folder).architecture
         arena = 2 * shapes.layers * self._arena_positions * shapes.kv_size * _BYTES_OF_FLOAT32
-        return int((artifact / DATA_FILE).stat().st_size * _WEIGHTS) + arena + _BESIDE_WEIGHTS
+        return int((folder / DATA_FILE).stat().st_size * _WEIGHTS) + arena + _BESIDE_WEIGHTS
+
+    def available_bytes(self) -> int | None:
+        """See `CheckpointEngines`."""
+        return self._available_bytes()
 
     def open(self, artifact: Path) -> GenerationEngine:
         """See `CheckpointEngines`."""

@@ -51,6 +51,11 @@ def check_settings(settings: Settings) -> None:
             f"tensorrt_llm.max_seq_len: must be more than rewrite.max_new_tokens ({settings.rewrite.max_new_tokens}), "
             f"got {library.max_seq_len}"
         )
+    if 0 < library.kv_max_tokens < library.max_seq_len:
+        raise ConfigError(
+            f"tensorrt_llm.kv_max_tokens: must be 0 or at least tensorrt_llm.max_seq_len ({library.max_seq_len}), "
+            f"got {library.kv_max_tokens}"
+        )
     if settings.model.output_vocabulary != "full":
         raise ConfigError("model.output_vocabulary: must be full with engine.backend tensorrt_llm")
     if engine.device_id != 0:
@@ -72,6 +77,11 @@ def check_checkpoint(checkpoint: HfCheckpoint, config: TensorRtLlmConfig, gpus: 
             f"got {config.tensor_parallel_size}"
         )
     for gpu in gpus[: config.tensor_parallel_size]:
+        if checkpoint.weights_bytes / config.tensor_parallel_size > gpu.memory_bytes:
+            raise UnsupportedModelError(
+                f"{checkpoint.folder}: its weights are {checkpoint.weights_bytes >> 20} MB on "
+                f"{config.tensor_parallel_size} GPU(s); {gpu.name} has {gpu.memory_bytes >> 20} MB"
+            )
         quantization = checkpoint.quantization
         is_fp8 = config.kv_cache_dtype == "fp8" or (
             quantization is not None
@@ -106,7 +116,8 @@ def llm_arguments(checkpoint: HfCheckpoint, engine: EngineConfig, config: Tensor
                 "tokens_per_block": config.tokens_per_block,
                 "free_gpu_memory_fraction": config.kv_memory_fraction,
                 "dtype": config.kv_cache_dtype,
-            },
+            }
+            | ({"max_tokens": config.kv_max_tokens} if config.kv_max_tokens else {}),
         ),
         "scheduler_config": Made(
             "SchedulerConfig",

@@ -30,21 +30,33 @@ class BaseModel:
         self._found = self._found or await self._open_engine()
         return self._found.model_id
 
-    async def open(self) -> ServedModel:
-        """Returns it loaded and warm; whoever asked closes it.
+    async def prepare(self) -> ServedModel:
+        """Returns it with an engine that is not started; whoever asked starts or closes it.
 
-        Raises:
-            EngineError: it does not load; besides what `open_engine` raises.
+        Raises what `open_engine` raises.
         """
         await self.find()
         engine, self._found = self._found, None
         assert engine is not None  # noqa: S101 - found above
-        try:
-            await engine.start(render(self._template, WARM_UP))
-        except BaseException:
-            await engine.close()
-            raise
         return ServedModel(engine.model_id, engine, self._template, self.policy_json)
+
+    async def start(self, model: ServedModel) -> None:
+        """Loads and warms what `prepare` returned, and closes it if that fails.
+
+        Raises:
+            EngineError: it does not load.
+        """
+        try:
+            await model.engine.start(render(self._template, WARM_UP))
+        except BaseException:
+            await model.engine.close()
+            raise
+
+    async def open(self) -> ServedModel:
+        """Returns it loaded and warm; whoever asked closes it. Raises what `prepare` and `start` raise."""
+        model = await self.prepare()
+        await self.start(model)
+        return model
 
     async def close(self) -> None:
         """Frees what was found and not opened."""

@@ -3,7 +3,8 @@
 CheckpointError
 ├── CheckpointRefusedError   it must not serve here; the message says why
 ├── NotLoadedError           it is not in memory
-└── InTrafficError           it takes traffic, so it cannot be unloaded
+├── InTrafficError           it takes traffic, so it cannot be unloaded
+└── NoModelLeftError         the champion made way for another, and neither could be loaded
 """
 
 from __future__ import annotations
@@ -23,3 +24,7 @@ class NotLoadedError(CheckpointError):
 
 class InTrafficError(CheckpointError):
     """Its traffic must go elsewhere first."""
+
+
+class NoModelLeftError(CheckpointError):
+    """There is no model to serve; the process must be started again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,8 +22,10 @@ from iterqr_proto.rewrite_format import (
     render,
 )
 
-from iterqr_server.checkpoints import memory, probe_set
+from iterqr_server.checkpoints import probe_set
 from iterqr_server.checkpoints.errors import CheckpointRefusedError
+from iterqr_server.checkpoints.memory import Room
+from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.probe_set import ProbeLimits, ProbeSet
 from iterqr_server.checkpoints.probing import ask
 from iterqr_server.engine.errors import EngineError
@@ -40,20 +42,33 @@ class CheckpointEngines(Protocol):
     """What the composition root knows of the configured backend. Methods block; they are called on other threads."""
 
     @property
-    def kinds(self) -> Collection[str]:
-        """Artifacts that the backend runs."""
+    def kinds(self) -> Sequence[str]:
+        """Artifacts that the backend runs, the one that it prefers first."""
+        ...
+
+    @property
+    def memory_name(self) -> str:
+        """What the bytes below are bytes of, for people."""
         ...
 
     def base_sha256(self) -> str:
-        """Digest of the configured base model's weights; called when that model has been found."""
+        """Digest of the configured base model's weights; called when that model has been found.
+
+        Raises:
+            ModelError: its files are not those that they should be.
+        """
         ...
 
-    def needed_bytes(self, artifact: Path) -> int:
-        """About how much memory the model of this folder will take.
+    def needed_bytes(self, artifact: Path | None) -> int:
+        """About how much memory the model of this folder, or the configured base model, will take beside another.
 
         Raises:
             ModelError: the folder is not a model that the backend runs.
         """
+        ...
+
+    def available_bytes(self) -> int | None:
+        """How much of that memory is free; None where nobody tells."""
         ...
 
     def open(self, artifact: Path) -> GenerationEngine:
@@ -87,7 +102,6 @@ class CheckpointLoader:
         default_policy_json: str,
         probes: ProbeSet,
         limits: LoadingLimits,
-        available_bytes: Callable[[], int | None] = memory.available_bytes,
     ) -> None:
         self._registry = registry
         self._cache = cache
@@ -95,40 +109,57 @@ class CheckpointLoader:
         self._default_policy_json = default_policy_json
         self._probes = probes
         self._limits = limits
-        self._available_bytes = available_bytes
 
-    async def load(self, checkpoint_id: str) -> ServedModel:
-        """Returns the checkpoint, warm and probed.
+    async def open(self, checkpoint_id: str) -> OpenedModel:
+        """Returns the checkpoint, fetched and checked; its `start` raises CheckpointRefusedError.
 
         Raises:
             CheckpointRefusedError: it must not serve here; the message says why.
             RegistryError: it is not in the registry, is damaged, or the registry cannot be read.
             OSError: the cache folder cannot be written.
         """
-        started = time.perf_counter()
-        fetched = await asyncio.to_thread(self._fetch, checkpoint_id)
-        template = read_checkpoint_template(fetched)
-        policy_json = _policy_json(fetched.manifest) or self._default_policy_json
-        artifact = fetched.folder / artifact_folder(fetched.manifest, self._engines.kinds)
         try:
-            await asyncio.to_thread(self._check_memory, artifact)
+            kind, fetched = await asyncio.to_thread(self._fetch, checkpoint_id)
+            template = read_checkpoint_template(fetched)
+            policy_json = _policy_json(fetched.manifest) or self._default_policy_json
+            artifact = fetched.folder / artifact_folder(fetched.manifest, kind)
             engine = await asyncio.to_thread(self._engines.open, artifact)
-            model = ServedModel(checkpoint_id, engine, template, policy_json)
-            await self._start_and_probe(model)
         except (ModelError, EngineError) as error:
             raise CheckpointRefusedError(str(error)) from error
-        _log.info("checkpoint_loaded", checkpoint_id=checkpoint_id, seconds=round(time.perf_counter() - started, 3))
-        return model
+        model = ServedModel(checkpoint_id, engine, template, policy_json)
+        return OpenedModel(model, lambda: self._start(model), lambda: self.room(artifact))
 
-    def _fetch(self, checkpoint_id: str) -> FetchedCheckpoint:
+    async def room(self, artifact: Path | None) -> Room:
+        """Measures what the model of an artifact's folder, or the base model, would take and what there is.
+
+        Raises:
+            CheckpointRefusedError: the folder is not a model that the backend runs.
+        """
+        return await asyncio.to_thread(self._room, artifact)
+
+    def _room(self, artifact: Path | None) -> Room:
+        try:
+            needed = self._engines.needed_bytes(artifact)
+        except ModelError as error:
+            raise CheckpointRefusedError(str(error)) from error
+        available = self._engines.available_bytes()
+        return Room(needed, available, self._limits.memory_reserve_bytes, self._engines.memory_name)
+
+    def _fetch(self, checkpoint_id: str) -> tuple[str, FetchedCheckpoint]:
+        """Returns the kind of artifact that will serve, and the checkpoint with that and its template alone."""
         manifest = self._registry.manifest(checkpoint_id)
         check_manifest_fits(manifest, self._engines.base_sha256())
-        return self._registry.fetch(checkpoint_id, self._cache, {*self._engines.kinds, TEMPLATE_KIND})
+        kind = artifact_kind(manifest, self._engines.kinds)
+        return kind, self._registry.fetch(checkpoint_id, self._cache, {kind, TEMPLATE_KIND})
 
-    def _check_memory(self, artifact: Path) -> None:
-        needed = self._engines.needed_bytes(artifact)
-        if reason := memory.refusal(needed, self._available_bytes(), self._limits.memory_reserve_bytes):
-            raise CheckpointRefusedError(reason)
+    async def _start(self, model: ServedModel) -> None:
+        started = time.perf_counter()
+        try:
+            await self._start_and_probe(model)
+        except EngineError as error:
+            raise CheckpointRefusedError(str(error)) from error
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info("checkpoint_loaded", checkpoint_id=model.checkpoint_id, seconds=seconds)
 
     async def _start_and_probe(self, model: ServedModel) -> None:
         try:
@@ -171,17 +202,23 @@ def check_manifest_fits(manifest: Mapping[str, Any], base_sha256: str) -> None:
         )
 
 
-def artifact_folder(manifest: Mapping[str, Any], kinds: Collection[str]) -> Path:
-    """Returns the folder, relative to the manifest, of the first artifact of these kinds: its files' common parent.
+def artifact_kind(manifest: Mapping[str, Any], kinds: Sequence[str]) -> str:
+    """Returns the first of these kinds that a checkpoint has.
 
     Raises:
-        CheckpointRefusedError: there is none.
+        CheckpointRefusedError: it has none of them.
     """
-    for artifact in manifest["artifacts"]:
-        if artifact["kind"] in kinds:
-            parents = [Path(file["path"]).parent for file in artifact["files"]]
-            return min(parents, key=lambda parent: len(parent.parts))
+    has = {artifact["kind"] for artifact in manifest["artifacts"]}
+    for kind in kinds:
+        if kind in has:
+            return kind
     raise CheckpointRefusedError(f"has no artifact of kind {' or '.join(sorted(kinds))}")
+
+
+def artifact_folder(manifest: Mapping[str, Any], kind: str) -> Path:
+    """Returns the folder, relative to the manifest, of an artifact that is there: its files' common parent."""
+    files = next(artifact["files"] for artifact in manifest["artifacts"] if artifact["kind"] == kind)
+    return min((Path(file["path"]).parent for file in files), key=lambda parent: len(parent.parts))
 
 
 def read_checkpoint_template(fetched: FetchedCheckpoint) -> Template:

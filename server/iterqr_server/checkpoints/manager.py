@@ -1,4 +1,5 @@
-"""One server's checkpoints: follows the registry's state, loads beside the champion, swaps, and takes canaries back.
+"""One server's checkpoints: follows the registry's state, loads beside the champion or in its place, swaps, and takes
+canaries back.
 
 The registry is written by operators' calls (`set_split`) and by automatic rollback, nothing else. All of it runs on the
 event loop; what blocks runs on other threads.
@@ -11,7 +12,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from iterqr_proto.registry import (
@@ -29,22 +30,31 @@ from iterqr_proto.registry import (
 
 from iterqr_server.checkpoints.alarms import Alarm, AlarmKind, AlarmLimits
 from iterqr_server.checkpoints.errors import InTrafficError, NotLoadedError
-from iterqr_server.checkpoints.model_pool import ModelPool
+from iterqr_server.checkpoints.model_pool import ModelPool, Replace
+from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.plan import plan
+from iterqr_server.checkpoints.reload import Reload
+from iterqr_server.checkpoints.reload_turns import ReloadTurns
 from iterqr_server.checkpoints.router import TrafficRouter
 from iterqr_server.checkpoints.status import Status
+from iterqr_server.checkpoints.swap_rules import SwapRules
 from iterqr_server.config import CheckpointsConfig
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.rewrite.served_model import ServedModel
 from iterqr_server.telemetry.metrics import Metrics
 
+T = TypeVar("T")
 ALARM_TICK_S = 0.1
 _WRITE_TRIES = 20
 _log = structlog.get_logger(__name__)
 
 
 class CheckpointManager:
-    """See the module. `load_checkpoint` and `open_base` return a model, started; `writer` names this server."""
+    """See the module. `writer` names this server.
+
+    Where the rules let a champion be shut down for the next one, at most `max_held` calls wait meanwhile, and
+    `tell_serving` is told when that begins and ends.
+    """
 
     def __init__(
         self,
@@ -54,33 +64,54 @@ class CheckpointManager:
         router: TrafficRouter,
         metrics: Metrics,
         base_id: str,
-        open_base: Callable[[], Awaitable[ServedModel]],
-        load_checkpoint: Callable[[str], Awaitable[ServedModel]],
+        open_base: Callable[[], Awaitable[OpenedModel]],
+        open_checkpoint: Callable[[str], Awaitable[OpenedModel]],
         writer: str,
+        rules: SwapRules,
+        max_held: int,
+        tell_serving: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._config = config
         self._registry = registry
         self._router = router
         self._metrics = metrics
         self._base_id = base_id
-        self._open_base = open_base
         self._writer = writer
+        self._rules = rules
         self._limits = AlarmLimits(
             min_calls=config.alarm_min_calls,
             max_extra_errors=config.alarm_extra_errors,
             max_latency_ratio=config.alarm_latency_ratio,
             max_drift=config.alarm_drift,
         )
+
+        def open_model(name: str) -> Awaitable[OpenedModel]:
+            return open_base() if name == base_id else open_checkpoint(name)
+
         self._pool = ModelPool(
-            open_model=lambda name: open_base() if name == base_id else load_checkpoint(name),
+            open_model=open_model,
             on_loading_ended=self._apply,
+            rules=rules,
             max_loaded=config.max_loaded,
             drain_s=config.drain_s,
             metrics=metrics,
         )
+        self._reload = Reload(
+            pool=self._pool,
+            rules=rules,
+            router=router,
+            open_model=open_model,
+            base_id=base_id,
+            max_held=max_held,
+            tell_serving=tell_serving,
+            metrics=metrics,
+        )
+        self._turns = ReloadTurns(registry, writer)
+        self._promotion = asyncio.Lock()
+        self._tried: dict[str, int] = {}
         self._state = RegistryState()
         self._taken_back: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_unreadable = False
 
     async def start(self) -> None:
@@ -91,9 +122,10 @@ class CheckpointManager:
         """
         await self._read_state()
         if champion := self._state.split.champion:
+            self._tried[champion] = self._state.generation
             await self._pool.load(champion)
         if not self._pool.loaded:
-            self._pool.add(await self._open_base())
+            await self._reload.open_base()
         self._router.set(self._pool.model(next(iter(self._pool.loaded))))
         self._apply()
         self._spawn(self._every(self._config.poll_s, self._poll))
@@ -125,8 +157,10 @@ class CheckpointManager:
     def gauges(self) -> dict[str, float]:
         """Returns this moment's values for the metrics endpoint."""
         return {
+            "iterqr_ready": bool(self._router.routed) and not self._reload.is_under_way,
             "iterqr_checkpoints_loaded": len(self._pool.loaded),
             "iterqr_checkpoints_draining": self._pool.draining,
+            "iterqr_checkpoint_reloading": self._reload.is_under_way,
             "iterqr_registry_generation": self._state.generation,
         }
 
@@ -140,9 +174,10 @@ class CheckpointManager:
         return [(checkpoint, self._pool.status(checkpoint.checkpoint_id, checkpoint.problem)) for checkpoint in listed]
 
     async def load(self, checkpoint_id: str) -> Status:
-        """Loads a checkpoint, or the base model by its id, and returns where it stands then.
+        """Loads a checkpoint, or the base model by its id, beside the champion, and returns where it stands then.
 
-        A refusal is a status. The loading goes on if the caller leaves.
+        A refusal is a status; so is that there is no memory for it, where it may be the next champion all the same. The
+        loading goes on if the caller leaves.
 
         Raises:
             RegistryError: it is not in the registry, or the registry cannot be read.
@@ -157,18 +192,24 @@ class CheckpointManager:
     async def set_split(self, split: Split, expected_generation: int) -> RegistryState:
         """Writes a new split to the registry and goes by it at once.
 
+        A staged champion is loaded in place of the present one first, as what no server has tried is not written. That
+        goes on if the caller leaves.
+
         Raises:
             SplitError: it makes no sense.
-            NotLoadedError: one of it is not loaded here.
+            NotLoadedError: one of it is not loaded here, cannot be beside the other, or was refused.
             RegistryError: it was not written; StateConflictError if the state changed since `expected_generation`.
         """
         split.checked()
         if split.canary == self._base_id:
             raise SplitError("canary: the base model can only be the champion")
-        for checkpoint_id in (split.champion or self._base_id, split.canary):
-            if checkpoint_id and checkpoint_id not in self._pool.loaded:
-                raise NotLoadedError(f"{checkpoint_id} is not loaded on this server; load it first")
-        split = replace(split, champion="" if split.champion == self._base_id else split.champion)
+        champion = split.champion or self._base_id
+        self._check_canary(split)
+        split = replace(split, champion="" if champion == self._base_id else champion)
+        if champion not in self._pool.loaded:
+            if not self._pool.is_staged(champion):
+                raise NotLoadedError(f"{champion} is not loaded on this server; load it first")
+            return await asyncio.shield(self._spawn(self._promote(champion, split, expected_generation)))
         state = await self._write(split, expected_generation, "SetTrafficSplit")
         self._take(state)
         return state
@@ -194,6 +235,42 @@ class CheckpointManager:
         elif model.checkpoint_id in self._pool.loaded and self._pool.model(model.checkpoint_id) is model:
             self._pool.take_out(model.checkpoint_id, f"the engine failed: {error}")
         return True
+
+    def _check_canary(self, split: Split) -> None:
+        """Raises NotLoadedError if the split has a canary that cannot be one here."""
+        if not split.canary:
+            return
+        champion = split.champion or self._base_id
+        for checkpoint_id in (split.canary, champion):
+            if self._pool.is_staged(checkpoint_id) and checkpoint_id not in self._pool.loaded:
+                reason = self._pool.status(checkpoint_id).reason
+                raise NotLoadedError(
+                    f"{split.canary} cannot be a canary of {champion} on this server, which has no room for both: "
+                    f"{checkpoint_id}: {reason}; make it the champion without a canary"
+                )
+        if split.canary not in self._pool.loaded:
+            raise NotLoadedError(f"{split.canary} is not loaded on this server; load it first")
+
+    async def _promote(self, champion: str, split: Split, expected_generation: int) -> RegistryState:
+        """Loads a staged champion, in place of the present one if it must be, then writes the split."""
+
+        def is_expected() -> bool:
+            return self._state.generation <= expected_generation
+
+        try:
+            async with self._promotion:
+                present = await asyncio.to_thread(self._registry.read_state)
+                if present.generation != expected_generation:  # nobody is to wait for a split that is not written
+                    raise StateConflictError(expected_generation, present.generation)
+                while self._pool.is_loading(champion):  # to be staged once more
+                    await self._pool.start_loading(champion)
+                await self._pool.start_loading(champion, self._replace_in_turn(is_expected))
+                if champion not in self._pool.loaded:
+                    raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
+                self._state = await self._write(split, expected_generation, "SetTrafficSplit")
+                return self._state
+        finally:
+            self._apply()
 
     def _champion_id(self) -> str:
         return self._state.split.champion or self._base_id
@@ -234,7 +311,7 @@ class CheckpointManager:
     def _apply(self) -> None:
         """Routes what the state says as far as it is loaded, and starts to load the rest."""
         before = self._router.routed
-        if not before:  # starting or stopping
+        if not before or self._promotion.locked() or self._reload.is_under_way:  # or starting, or stopping
             return
         wanted = plan(
             self._state.split, base_id=self._base_id, loaded=self._pool.loaded, taken_back=self._taken_back.keys()
@@ -252,8 +329,33 @@ class CheckpointManager:
             if model not in self._router.routed and name not in (self._champion_id(), self._state.split.canary):
                 self._pool.take_out(name)
         for checkpoint_id in wanted.to_load:
-            if self._pool.may_try(checkpoint_id):
-                self._pool.start_loading(checkpoint_id)
+            if self._should_load(checkpoint_id):
+                self._pool.start_loading(checkpoint_id, self._replace_if_champion(checkpoint_id))
+
+    def _should_load(self, checkpoint_id: str) -> bool:
+        """Whether to load what the state names. Calls wait for a champion that is reloaded: no state has it twice."""
+        generation = self._state.generation
+        if checkpoint_id != self._champion_id() or not self._rules.reload:
+            return self._pool.may_try(checkpoint_id)
+        if self._pool.started_in_vain(checkpoint_id) and self._tried.get(checkpoint_id) == generation:
+            return False
+        may_try = self._pool.may_try(checkpoint_id) or self._pool.is_staged(checkpoint_id)
+        if may_try:
+            self._tried[checkpoint_id] = generation
+        return may_try
+
+    def _replace_if_champion(self, checkpoint_id: str) -> Replace | None:
+        """How it may take the place of the others: as long as the state says that it is the champion."""
+        if checkpoint_id != self._champion_id():
+            return None
+        return self._replace_in_turn(lambda: checkpoint_id == self._champion_id())
+
+    def _replace_in_turn(self, is_wanted: Callable[[], bool]) -> Replace:
+        async def replace_in_turn(opened: OpenedModel) -> None:
+            async with self._turns.turn(is_wanted):
+                await self._reload.replace(opened)
+
+        return replace_in_turn
 
     def _told(self) -> dict[str, Any]:
         split = self.split()
@@ -315,7 +417,8 @@ class CheckpointManager:
             except Exception as error:
                 _log.error("checkpoint_job_failed", exc_info=error)
 
-    def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, job: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(job)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

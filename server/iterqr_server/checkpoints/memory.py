@@ -6,10 +6,34 @@ And giving it back: a model's weights are many blocks of a few megabytes, which 
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one more model would take, and what there is of the memory of this `name`; None where nobody tells.
+
+    `reserve_bytes` must be left beside it.
+    """
+
+    needed_bytes: int
+    available_bytes: int | None
+    reserve_bytes: int
+    name: str
+
+    @property
+    def lack(self) -> str:
+        """Why the model is not loaded; empty if there is room, or nobody knows."""
+        if self.available_bytes is None or self.needed_bytes + self.reserve_bytes <= self.available_bytes:
+            return ""
+        return (
+            f"needs about {self.needed_bytes >> 20} MB of {self.name}, and {self.reserve_bytes >> 20} MB must stay "
+            f"free (checkpoints.memory_reserve_mb); {self.available_bytes >> 20} MB are available"
+        )
 
 
 def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
@@ -23,16 +47,6 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def refusal(needed: int, available: int | None, reserve: int) -> str:
-    """Returns why a model that needs so many bytes is not loaded; empty if there is room."""
-    if available is None or needed + reserve <= available:
-        return ""
-    return (
-        f"needs about {needed >> 20} MB of memory, and {reserve >> 20} MB must stay free "
-        f"(checkpoints.memory_reserve_mb); {available >> 20} MB are available"
-    )
 
 
 def _of_machine(meminfo: Path) -> int | None:

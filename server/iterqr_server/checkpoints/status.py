@@ -15,23 +15,27 @@ class StatusKind(enum.Enum):
     LOADING = "loading"
     LOADED = "loaded"
     FAILED = "failed"
+    STAGED = "staged"
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`reason`: why it failed, at most `MAX_REASON` characters; empty otherwise."""
+    """`reason`: why it failed or was only staged, at most `MAX_REASON` characters; empty otherwise."""
 
     checkpoint_id: str
     kind: StatusKind
     reason: str = ""
 
 
-def status_of(checkpoint_id: str, *, loaded: bool, loading: bool, reason: str) -> Status:
-    """Returns the status; what is in memory or on its way there stands above an earlier refusal."""
+def status_of(checkpoint_id: str, *, loaded: bool, loading: bool, reason: str, staged: bool = False) -> Status:
+    """Returns the status; what is in memory or on its way there stands above an earlier refusal.
+
+    `reason`: of the refusal, or of staging.
+    """
     if loaded:
         return Status(checkpoint_id, StatusKind.LOADED)
     if loading:
         return Status(checkpoint_id, StatusKind.LOADING)
-    if reason:
-        return Status(checkpoint_id, StatusKind.FAILED, reason[:MAX_REASON])
+    if staged or reason:
+        return Status(checkpoint_id, StatusKind.STAGED if staged else StatusKind.FAILED, reason[:MAX_REASON])
     return Status(checkpoint_id, StatusKind.AVAILABLE)

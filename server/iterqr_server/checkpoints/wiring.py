@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from iterqr_proto.registry import CheckpointRegistry, RegistryError
@@ -10,8 +11,10 @@ from iterqr_proto.registry import CheckpointRegistry, RegistryError
 from iterqr_server.checkpoints.base_model import BaseModel
 from iterqr_server.checkpoints.loading import CheckpointEngines, CheckpointLoader, LoadingLimits
 from iterqr_server.checkpoints.manager import CheckpointManager
+from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.probe_set import ProbeLimits, ProbeSet, ProbeSetError, load_probe_set
 from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.checkpoints.swap_rules import swap_rules
 from iterqr_server.config import CheckpointsConfig, ConfigError, Settings
 from iterqr_server.models.cache import cache_folder
 from iterqr_server.telemetry.metrics import Metrics
@@ -25,8 +28,9 @@ def open_manager(
     router: TrafficRouter,
     metrics: Metrics,
     port: int,
+    tell_serving: Callable[[bool], Awaitable[None]],
 ) -> CheckpointManager:
-    """Returns the manager, not started yet.
+    """Returns the manager, not started yet; see there for `tell_serving`.
 
     Raises:
         ConfigError: the registry's URL or the probe file cannot be used.
@@ -46,15 +50,23 @@ def open_manager(
             max_new_tokens=settings.rewrite.max_new_tokens,
         ),
     )
+
+    async def open_base() -> OpenedModel:
+        model = await base.prepare()
+        return OpenedModel(model, lambda: base.start(model), lambda: loader.room(None))
+
     return CheckpointManager(
         config=config,
         registry=registry,
         router=router,
         metrics=metrics,
         base_id=base_id,
-        open_base=base.open,
-        load_checkpoint=loader.load,
+        open_base=open_base,
+        open_checkpoint=loader.open,
         writer=f"{os.uname().nodename}:{port}",
+        rules=swap_rules(settings),
+        max_held=settings.engine.max_running + settings.engine.max_waiting,
+        tell_serving=tell_serving,
     )
 
 

@@ -87,6 +87,15 @@ async def run_probes(engine: GenerationEngine, template: Template, max_new_token
     return ProbeResults(first, again, together, together_s, before_again, after_again, engine.stats(), shares, drain_s)
 
 
+async def ask_once(engine: GenerationEngine, template: Template, max_new_tokens: int) -> str:
+    """Returns a started engine's text for the first probe.
+
+    Raises:
+        EngineError: the request failed.
+    """
+    return (await _ask(engine, template, PROBES[0], "probe-once", max_new_tokens)).text
+
+
 async def _ask(
     engine: GenerationEngine, template: Template, source: RewriteInput, request_id: str, max_new_tokens: int
 ) -> ProbeAnswer:

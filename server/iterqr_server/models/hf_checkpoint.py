@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.cache import sha256_of
 from iterqr_server.models.errors import UnsupportedModelError
 from iterqr_server.models.progress import ProgressListener
 from iterqr_server.models.store import KNOWN_MODELS, find_weights
+from iterqr_server.models.weights import architecture_of_config
 
 QUANTIZATION_FILE = "hf_quant_config.json"
 _CONFIG_FILE, _TOKENIZER_FILE = "config.json", "tokenizer.json"
@@ -41,6 +43,11 @@ class HfCheckpoint:
     name: str
     context: int
     quantization: QuantizedWeights | None
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of its files."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
 
     @property
     def tokenizer_path(self) -> Path:
@@ -87,7 +94,7 @@ def read_hf_checkpoint(folder: Path, listener: ProgressListener) -> HfCheckpoint
         raise UnsupportedModelError(
             f"{folder / _CONFIG_FILE}: max_position_embeddings: must be a positive integer, got {context!r}"
         )
-    quantization = _read_quantization(folder / QUANTIZATION_FILE)
+    quantization = read_quantization(folder)
     files = [path for name in (_CONFIG_FILE, _TOKENIZER_FILE, QUANTIZATION_FILE) if (path := folder / name).is_file()]
     listener.stage("check weights", sum(path.stat().st_size for path in files + weights))
     digests = "".join(f"{path.name} {sha256_of(path, listener.advance)}\n" for path in files + weights)
@@ -96,7 +103,22 @@ def read_hf_checkpoint(folder: Path, listener: ProgressListener) -> HfCheckpoint
     return HfCheckpoint(folder, f"{stem}-{digest}", context, quantization)
 
 
-def _read_quantization(path: Path) -> QuantizedWeights | None:
+def read_hf_shapes(folder: Path) -> Architecture:
+    """Returns the shapes that a folder's config.json states.
+
+    Raises:
+        UnsupportedModelError: it is not readable or not of the Qwen2 family.
+    """
+    return architecture_of_config(_read_object(folder / _CONFIG_FILE), folder)
+
+
+def read_quantization(folder: Path) -> QuantizedWeights | None:
+    """Returns what a folder's hf_quant_config.json says; None without one.
+
+    Raises:
+        UnsupportedModelError: it is not readable, or says something that no engine here runs.
+    """
+    path = folder / QUANTIZATION_FILE
     if not path.is_file():
         return None
     found = _read_object(path).get("quantization")

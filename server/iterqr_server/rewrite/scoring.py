@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from iterqr_proto.rewrite_format import NO, YES, Question, normalize_query, render_question
 from opentelemetry import trace
 
-from iterqr_server.engine.errors import EngineFatalError
+from iterqr_server.engine.errors import EngineClosedError, EngineFatalError
 from iterqr_server.engine.interface import GenerationEngine, ScoreRequest
 from iterqr_server.rewrite.errors import NoScoresInTimeError
-from iterqr_server.rewrite.served_model import Models
+from iterqr_server.rewrite.served_model import Models, ServedModel
 from iterqr_server.telemetry.metrics import Metrics
 
 _QUESTIONS = (Question.QUALITY, Question.RELEVANCE)
@@ -72,29 +72,44 @@ class RewriteScorer:
     async def score(self, call: ScoreCall) -> Scores:
         """Returns all scores, `reply_margin_ms` before the deadline, if there is one, at the latest.
 
+        A call whose model is closed under it is answered by whichever champion serves then, from its beginning.
+
         Raises:
             NotReadyError: the model is not warm yet.
             NoScoresInTimeError: the deadline came first; the engine is free of the request.
             EngineError: what the engine raised.
         """
-        model = self._models.champion()
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         deadline = None if call.deadline is None else call.deadline - self._reply_margin_s
-        with model.used(), self._tracer.start_as_current_span("score") as span:
+        model = self._models.champion()
+        with self._tracer.start_as_current_span("score") as span:
             span.set_attribute("iterqr.score.rewrites", len(call.rewrites))
             try:
                 async with asyncio.timeout_at(deadline):
-                    yes = await self._shares_of_yes(model.engine, call, deadline)
+                    while True:
+                        try:
+                            yes = await self._shares_on(model, call, deadline)
+                            break
+                        except EngineClosedError:
+                            champion = self._models.champion()
+                            if champion is model:
+                                raise
+                            model = champion
             except TimeoutError:
                 raise NoScoresInTimeError((loop.time() - arrived) * 1000) from None
-            except EngineFatalError as error:
-                self._models.broken(model, error)
-                raise
         self._metrics.scored_rewrites.inc(len(call.rewrites))
         self._metrics.stage_seconds.labels("score").observe(loop.time() - arrived)
         scores = zip(yes[::2], yes[1::2], strict=True)
         return Scores(tuple(RewriteScore(quality, relevance) for quality, relevance in scores), model.checkpoint_id)
+
+    async def _shares_on(self, model: ServedModel, call: ScoreCall, deadline: float | None) -> list[float]:
+        with model.used():
+            try:
+                return await self._shares_of_yes(model.engine, call, deadline)
+            except EngineFatalError as error:
+                self._models.broken(model, error)
+                raise
 
     async def _shares_of_yes(self, engine: GenerationEngine, call: ScoreCall, deadline: float | None) -> list[float]:
         """Asks all questions, those about one rewrite side by side."""

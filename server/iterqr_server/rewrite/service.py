@@ -131,7 +131,7 @@ class RewriteService:
         waiting behind all others. The engine is told the latest deadline of the calls that joined before it got the
         request: it orders, refuses and drops waiting requests by it, but never cuts a generation that has started.
 
-        A call whose model breaks or is closed under it is answered by the champion instead.
+        A call whose model breaks or is closed under it is answered by whichever champion serves then.
 
         Raises:
             NotReadyError: the model is not warm yet.
@@ -140,13 +140,14 @@ class RewriteService:
             EngineError: what the engine raised; EngineOverloadedError at once, not at the deadline.
         """
         model = self._models.pick(call.sticky_key)
-        try:
-            return await self._rewrite_on(model, call)
-        except (EngineFatalError, EngineClosedError):
-            champion = self._models.champion()
-            if champion is model:
-                raise
-            return await self._rewrite_on(champion, call)
+        while True:
+            try:
+                return await self._rewrite_on(model, call)
+            except (EngineFatalError, EngineClosedError):
+                champion = self._models.champion()
+                if champion is model:
+                    raise
+                model = champion
 
     async def _rewrite_on(self, model: ServedModel, call: RewriteCall) -> RewriteResult:
         """Returns the rewrites that one model has for the query, and reports how that went."""
@@ -160,8 +161,8 @@ class RewriteService:
             started = loop.time()
             try:
                 result = await self._generated_result(model, key, call)
-            except (NotReadyError, ShuttingDownError, PromptTooLongError, RequestRefusedError):
-                raise
+            except (NotReadyError, ShuttingDownError, PromptTooLongError, RequestRefusedError, EngineClosedError):
+                raise  # not the model's doing
             except (RewriteError, EngineError):
                 self._report(model, call, loop.time() - started, None)
                 raise

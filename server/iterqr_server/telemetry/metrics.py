@@ -91,13 +91,19 @@ class Metrics:
             registry=self.registry,
         )
         self.checkpoint_loads = Counter(
-            "iterqr_checkpoint_loads", "Checkpoints loaded or refused", ["result"], registry=self.registry
+            "iterqr_checkpoint_loads", "Checkpoints loaded, staged or refused", ["result"], registry=self.registry
         )
         self.registry_reads = Counter(
             "iterqr_registry_reads", "Reads of the registry's state", ["result"], registry=self.registry
         )
         self.swaps = Counter(
             "iterqr_checkpoint_swaps", "Changes of which checkpoints take traffic", registry=self.registry
+        )
+        self.reloads = Counter(
+            "iterqr_checkpoint_reloads",
+            "Times the champion was shut down for the next one: replaced, brought back as it failed, or none left",
+            ["result"],
+            registry=self.registry,
         )
         self.alarms = Counter(
             "iterqr_canary_alarms", "Canaries rolled back, by what was wrong", ["kind"], registry=self.registry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,14 @@ class Running:
 
 @dataclass(slots=True)
 class Behaviour:
-    """What a test can change while requests run."""
+    """What a test can change while requests run.
+
+    `scripts` are those of models by the name of the folder that their folder lies in, a checkpoint's id; others answer
+    with `script`.
+    """
 
     script: Callable[[str], str]
+    scripts: dict[str, Callable[[str], str]] = field(default_factory=dict)
     before_step: Callable[[Any], None] | None = None
     keeps_end_token: bool = False
     gives_no_logprobs: bool = False
@@ -54,6 +60,7 @@ class Executor:
         self._args = args
         self._tokenizer = tokenizer
         self._behaviour = behaviour
+        self._script = behaviour.scripts.get(Path(args.model).parent.name, behaviour.script)
         end_id = tokenizer.token_to_id("<|im_end|>")
         assert end_id is not None
         self._end_id = end_id
@@ -77,7 +84,7 @@ class Executor:
             sampling,
             salt,
             retention,
-            self._tokenizer.encode(self._behaviour.script(text), add_special_tokens=False).ids,
+            self._tokenizer.encode(self._script(text), add_special_tokens=False).ids,
         )
         is_held = self._args.guided_decoding_backend is not None and not self._behaviour.ignores_guides
         if asked is not None and is_held:

@@ -16,7 +16,9 @@ from unittest.mock import patch
 import numpy as np
 from iterqr_server.backends.nvidia_gpu import Gpu
 from iterqr_server.config import Settings, settings_from
+from iterqr_server.models.architecture import Architecture
 from iterqr_server.models.gguf_tokenizer import tokenizer_from_gguf
+from iterqr_server.models.hf_files import qwen2_config
 from safetensors.numpy import save_file
 from support.tensorrt_llm_double.executor import Behaviour
 from support.tensorrt_llm_double.facts import classes
@@ -25,6 +27,18 @@ from support.tensorrt_llm_double.results import CompletionOutput, RequestError, 
 from tokenizers import pre_tokenizers
 
 VERSION = "1.2.1"
+SHAPES = Architecture(
+    layers=2,
+    hidden=64,
+    intermediate=128,
+    heads=4,
+    kv_heads=2,
+    head_size=16,
+    vocabulary=262,
+    context=32768,
+    rope_theta=1e6,
+    norm_epsilon=1e-6,
+)
 HOPPER = Gpu("NVIDIA H100", (9, 0), 80 << 30)
 _CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _MERGES = ("Y e", "Ye s", "N o")
@@ -58,7 +72,7 @@ def tokenizer_json() -> str:
 def write_checkpoint(folder: Path, quantization: Mapping[str, Any] | None = None) -> Path:
     """Writes a Hugging Face folder that is whole but for its weights, which are next to nothing."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "max_position_embeddings": 32768}
+    config = qwen2_config(SHAPES, tied=True)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     (folder / "tokenizer.json").write_text(tokenizer_json(), "utf-8")
     save_file({"model.norm.weight": np.ones(4, np.float32)}, folder / "model.safetensors")

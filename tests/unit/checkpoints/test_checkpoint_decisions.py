@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from iterqr_proto.registry import Split
 from iterqr_server.checkpoints import memory, probe_set
 from iterqr_server.checkpoints.assignment import takes_canary
+from iterqr_server.checkpoints.memory import Room
 from iterqr_server.checkpoints.plan import Plan, plan
 from iterqr_server.checkpoints.probe_set import (
     PairScores,
@@ -20,6 +22,8 @@ from iterqr_server.checkpoints.probe_set import (
 )
 from iterqr_server.checkpoints.retries import LONGEST_WAIT_S, Retries
 from iterqr_server.checkpoints.status import MAX_REASON, Status, StatusKind, status_of
+from iterqr_server.checkpoints.swap_rules import SwapRules, swap_rules
+from iterqr_server.config import settings_from
 
 KEYS = [f"client {i}" for i in range(4_000)]
 
@@ -80,6 +84,9 @@ def test_status() -> None:
     assert status_of("a", loaded=False, loading=True, reason="earlier") == Status("a", StatusKind.LOADING)
     assert status_of("a", loaded=False, loading=False, reason="x" * 9_000).reason == "x" * MAX_REASON
     assert status_of("a", loaded=False, loading=False, reason="") == Status("a", StatusKind.AVAILABLE)
+    assert status_of("a", loaded=False, loading=False, reason="full", staged=True) == Status(
+        "a", StatusKind.STAGED, "full"
+    )
 
 
 def test_memory_of_machine_and_container(tmp_path: Path) -> None:
@@ -95,10 +102,47 @@ def test_memory_of_machine_and_container(tmp_path: Path) -> None:
     assert memory.available_bytes(tmp_path / "none", tmp_path / "none") is None
 
 
-def test_memory_refusal() -> None:
-    assert memory.refusal(100, 150, 50) == ""
-    assert memory.refusal(100, None, 50) == ""
-    assert "needs about 2 MB" in memory.refusal(2 << 20, 3 << 20, 4 << 20)
+ROOM = Room(needed_bytes=2 << 20, available_bytes=6 << 20, reserve_bytes=4 << 20, name="GPU memory")
+BESIDE, AUTO, RELOAD = SwapRules(beside=True, reload=False), SwapRules(True, True), SwapRules(False, True)
+
+
+def test_room() -> None:
+    assert ROOM.lack == ""
+    assert replace(ROOM, available_bytes=None).lack == ""
+    assert replace(ROOM, available_bytes=(6 << 20) - 1).lack == (
+        "needs about 2 MB of GPU memory, and 4 MB must stay free (checkpoints.memory_reserve_mb); 5 MB are available"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "available", "words"),
+    [
+        (BESIDE, 6 << 20, ""),
+        (BESIDE, 5 << 20, "needs about 2 MB of GPU memory"),
+        (BESIDE, None, ""),
+        (AUTO, 6 << 20, ""),
+        (AUTO, 5 << 20, "needs about 2 MB of GPU memory"),
+        (AUTO, None, "how much GPU memory is free cannot be read"),
+        (RELOAD, 6 << 20, "one model is in memory at a time (checkpoints.swap is reload)"),
+    ],
+)
+def test_whether_two_models_are_in_memory(rules: SwapRules, available: int | None, words: str) -> None:
+    reason = rules.why_not_beside(replace(ROOM, available_bytes=available))
+    assert words in reason
+    assert bool(words) == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("swap", "backend", "rules"),
+    [
+        ("auto", "onnxruntime", BESIDE),
+        ("auto", "tensorrt_llm", AUTO),
+        ("beside", "tensorrt_llm", BESIDE),
+        ("reload", "onnxruntime", RELOAD),
+    ],
+)
+def test_the_rules_of_a_configuration(swap: str, backend: str, rules: SwapRules) -> None:
+    assert swap_rules(settings_from({"checkpoints": {"swap": swap}, "engine": {"backend": backend}})) == rules
 
 
 ANSWER = ProbeAnswer("pho", True, 0.1, (0.5,))

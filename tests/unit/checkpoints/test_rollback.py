@@ -13,7 +13,10 @@ from iterqr_proto.registry.lease import Lease
 from iterqr_proto.registry.storage import Storage
 from iterqr_proto.rewrite_format import RewriteInput, load_template, render
 from iterqr_server.checkpoints.manager import CheckpointManager
+from iterqr_server.checkpoints.memory import Room
+from iterqr_server.checkpoints.opened_model import OpenedModel
 from iterqr_server.checkpoints.router import TrafficRouter
+from iterqr_server.checkpoints.swap_rules import SwapRules
 from iterqr_server.config import CheckpointsConfig
 from iterqr_server.engine.errors import EngineFatalError
 from iterqr_server.rewrite.served_model import ServedModel
@@ -23,10 +26,21 @@ from support.predictable import predictable_engine
 TEMPLATE = load_template()
 
 
-async def served_model(checkpoint_id: str) -> ServedModel:
+async def opened_model(checkpoint_id: str) -> OpenedModel:
     engine = predictable_engine()
-    await engine.start(render(TEMPLATE, RewriteInput("warm up")))
-    return ServedModel(checkpoint_id, engine, TEMPLATE)
+
+    async def room() -> Room:
+        return Room(needed_bytes=1, available_bytes=None, reserve_bytes=0, name="memory")
+
+    return OpenedModel(
+        ServedModel(checkpoint_id, engine, TEMPLATE),
+        lambda: engine.start(render(TEMPLATE, RewriteInput("warm up"))),
+        room,
+    )
+
+
+async def tell_nobody(_serving: bool) -> None:
+    pass
 
 
 class Managed:
@@ -42,9 +56,12 @@ class Managed:
             router=self.router,
             metrics=metrics,
             base_id="base",
-            open_base=lambda: served_model("base"),
-            load_checkpoint=served_model,
+            open_base=lambda: opened_model("base"),
+            open_checkpoint=opened_model,
             writer="this server",
+            rules=SwapRules(beside=True, reload=False),
+            max_held=8,
+            tell_serving=tell_nobody,
         )
 
     async def __aenter__(self) -> Self:

@@ -15,7 +15,9 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from iterqr_server.backends.tensorrt_llm import TARGET_VERSION
 from iterqr_server.backends.tensorrt_llm_arguments import check_settings
+from iterqr_server.backends.tensorrt_llm_memory import second_model_bytes
 from iterqr_server.config import load_settings
+from iterqr_server.models.architecture import Architecture
 
 DEPLOY = Path(__file__).parents[3] / "server/deploy/tensorrt_llm"
 CONFIGS = sorted((DEPLOY / "configs").glob("*.toml"))
@@ -24,6 +26,8 @@ CUDA_AND_ACTIVATIONS = 2 * GIGABYTE
 # Layers, key/value heads and head size of Qwen2.5; bytes of the weights that the configuration names.
 MODELS = {"0.5b": (24, 2, 64, 1.3), "1.5b": (28, 2, 128, 3.1), "7b": (28, 4, 128, 15.3)}
 QUANTIZED_7B = 8.8
+# Hidden size, intermediate size and rows of the embedding table.
+NETWORKS = {"0.5b": (896, 4864, 151936), "1.5b": (1536, 8960, 151936), "7b": (3584, 18944, 152064)}
 
 
 def test_every_size_has_a_configuration_for_each_memory() -> None:
@@ -45,6 +49,28 @@ def test_configurations_are_valid_and_their_requests_fit_into_the_memory(path: P
     needed = settings.engine.max_running * settings.tensorrt_llm.max_seq_len * token_bytes
     free = int(memory) * GIGABYTE - weights * GIGABYTE - CUDA_AND_ACTIVATIONS
     assert needed <= settings.tensorrt_llm.kv_memory_fraction * free
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_all_but_the_largest_have_room_for_a_second_model(path: Path) -> None:
+    """As the server decides, beside a first one that took all of the cache that it may."""
+    settings = load_settings(path)
+    size, memory = re.fullmatch(r"qwen2\.5-(.+)-(\d+)gb", path.stem).groups()  # type: ignore[union-attr]
+    layers, kv_heads, head_size, weights = MODELS[size]
+    if settings.model.name.endswith("/trtllm"):
+        weights = QUANTIZED_7B
+    hidden, intermediate, vocabulary = NETWORKS[size]
+    heads = hidden // head_size
+    shapes = Architecture(
+        layers, hidden, intermediate, heads, kv_heads, head_size, vocabulary, 32768, rope_theta=1e6, norm_epsilon=1e-6
+    )
+    config = settings.tensorrt_llm
+    needed = second_model_bytes(shapes, int(weights * GIGABYTE), settings.engine, config, has_fp8_cache=False)
+    free = int(memory) * GIGABYTE - weights * GIGABYTE - CUDA_AND_ACTIVATIONS
+    bounded = config.kv_max_tokens * 2 * layers * kv_heads * head_size * 2
+    left = free - min(config.kv_memory_fraction * free, bounded or free)
+    assert (needed + (settings.checkpoints.memory_reserve_mb << 20) <= left) == (path.stem != "qwen2.5-7b-24gb")
+    assert config.kv_max_tokens in (0, settings.engine.max_running * config.max_seq_len)
 
 
 def test_the_image_is_of_the_release_the_engine_is_written_for() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from iterqr_server.backends import tensorrt_llm
 from iterqr_server.backends.iteration_stats import IterationTotals
-from iterqr_server.backends.nvidia_gpu import Gpu, find_gpus
+from iterqr_server.backends.nvidia_gpu import Gpu, find_gpus, free_bytes
 from iterqr_server.backends.tensorrt_llm_arguments import check_checkpoint, check_settings
 from iterqr_server.config import ConfigError, settings_from
 from iterqr_server.main import EXIT_FAILED, EXIT_USAGE, main
@@ -61,7 +62,67 @@ def test_a_host_without_a_driver_has_no_gpus(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_gpus_are_read_from_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _name: FakeDriver())
-    assert find_gpus() == (Gpu("NVIDIA L4", (8, 9), 24 << 30),) * 2
+    assert find_gpus() == tuple(Gpu("NVIDIA L4", (8, 9), 24 << 30, bus_id) for bus_id in BUS_IDS)
+
+
+L4 = Gpu("NVIDIA L4", (8, 9), 24 << 30, "0000:65:00.0")
+SLICE = replace(L4, memory_bytes=6 << 30)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "failing", "free"),
+    [
+        (L4, "", 5 << 30),
+        (SLICE, "", None),
+        (L4, "nvmlInit_v2", None),
+        (L4, "nvmlDeviceGetHandleByPciBusId_v2", None),
+        (L4, "nvmlDeviceGetMemoryInfo", None),
+        (replace(L4, bus_id=""), "", None),
+    ],
+)
+def test_free_memory_is_read_from_the_driver(
+    monkeypatch: pytest.MonkeyPatch, gpu: Gpu, failing: str, free: int | None
+) -> None:
+    nvml = FakeManagement(failing)
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: nvml)
+    assert free_bytes(gpu) == free
+    assert nvml.is_open is False
+
+
+def test_a_host_without_a_driver_tells_no_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iterqr_server.backends.nvidia_gpu._MANAGEMENT_LIBRARY", "libno-such-driver.so")
+    assert free_bytes(L4) is None
+
+
+BUS_IDS = ("0000:65:00.0", "0000:66:00.0")
+
+
+class FakeManagement:
+    """Calls of NVML; one of them may fail."""
+
+    def __init__(self, failing: str) -> None:
+        self._failing = failing
+        self.is_open = False
+
+    def _code(self, name: str) -> int:
+        return 999 if name == self._failing else 0
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802 - the library's names
+        self.is_open = self._code("nvmlInit_v2") == 0
+        return self._code("nvmlInit_v2")
+
+    def nvmlShutdown(self) -> int:  # noqa: N802
+        self.is_open = False
+        return 0
+
+    def nvmlDeviceGetHandleByPciBusId_v2(self, bus_id: bytes, handle: Any) -> int:  # noqa: ANN401, N802
+        handle._obj.value = 7
+        return self._code("nvmlDeviceGetHandleByPciBusId_v2") if bus_id == b"0000:65:00.0" else 6
+
+    def nvmlDeviceGetMemoryInfo(self, handle: Any, memory: Any) -> int:  # noqa: ANN401, N802
+        assert handle.value == 7
+        memory._obj.total, memory._obj.free = (24 << 30) + (200 << 20), 5 << 30
+        return self._code("nvmlDeviceGetMemoryInfo")
 
 
 class FakeDriver:
@@ -86,6 +147,10 @@ class FakeDriver:
         value._obj.value = {75: 8, 76: 9}[attribute]
         return 0
 
+    def cuDeviceGetPCIBusId(self, bus_id: Any, _size: int, device: Any) -> int:  # noqa: ANN401, N802
+        bus_id.value = BUS_IDS[device.value].encode()
+        return 0
+
     def cuDeviceTotalMem_v2(self, memory: Any, _device: Any) -> int:  # noqa: ANN401, N802
         memory._obj.value = 24 << 30
         return 0
@@ -104,6 +169,10 @@ class FakeDriver:
         (
             {"rewrite": {"max_new_tokens": 256}, "tensorrt_llm": {"max_seq_len": 256}},
             "tensorrt_llm.max_seq_len: must be more than rewrite.max_new_tokens (256), got 256",
+        ),
+        (
+            {"tensorrt_llm": {"max_seq_len": 2048, "kv_max_tokens": 2047}},
+            "tensorrt_llm.kv_max_tokens: must be 0 or at least tensorrt_llm.max_seq_len (2048), got 2047",
         ),
         (
             {"model": {"output_vocabulary": "latin"}},
