@@ -17,11 +17,15 @@ class AblationLines:
         self._own = settings.run(variant)
 
     def dataset(self, site: Site) -> list[str]:
-        """The source's labels, by its rules, without the part; its cap of a task would be another for each run."""
+        """The source's labels, by its rules, without the part; its cap of a task would be another for each run.
+
+        All rows are for training: nothing is validated or tested on, as what is measured on has queries of its own.
+        """
         line = ["dataset", *(flag for each in self._settings.source.labels for flag in ("--labels", str(each)))]
         line += ["--out", str(self._own.dataset)]
         line += ["--exclude", str(site.heldout), "--exclude", str(site.validation)]
         line = self._with_flags(line)
+        line += ["--validation-share", "0", "--test-share", "0"]
         line += ["--max-rows-a-task", "0", "--max-rows", str(self._settings.examples), "--tasks", self._tasks()]
         line += [] if self._parts.hints else ["--no-hints"]
         return [*line, *([] if self._parts.chain else ["--no-chain"])]

@@ -276,6 +276,7 @@ def test_what_is_alike_wins_over_a_persons_flags(world: World) -> None:
     options = [commands._parser.parse_args(line) for line in every]
     made: argparse.Namespace = options[0]
     assert (made.max_rows, made.max_rows_a_task, made.max_rewrites) == (300, 0, 6)
+    assert (made.validation_share, made.test_share) == (0, 0)
     assert made.tasks == options[1].tasks == (Task.GENERATION, Task.RELEVANCE)
     assert (options[1].max_steps, options[1].validate_every, options[1].lora_rank) == (57, 0, 4)
     assert options[1].epochs >= 57
