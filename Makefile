@@ -75,6 +75,10 @@ sim: $(SYNCED) ## Simulate a marketplace: 10,000 searches, collected, attributed
 loop: $(TRAIN_SYNCED) ## Learn from the marketplace's users, three iterations; build/loop/report.html (stopped, it goes on; needs PyTorch)
 	$(BIN)/iterqr-bench loop $(ARGS)
 
+.PHONY: ablation
+ablation: $(TRAIN_SYNCED) ## Train without one part of training at a time on what `make loop` learned; build/ablation/ablation.md (stopped, it goes on; needs PyTorch)
+	$(BIN)/iterqr-bench ablation $(ARGS)
+
 .PHONY: test
 test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
 	$(BIN)/pytest tests $(ARGS)

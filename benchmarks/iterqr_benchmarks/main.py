@@ -21,6 +21,10 @@ from iterqr_benchmarks.engine_comparison.prompt_set import PACKAGED as PACKAGED_
 from iterqr_benchmarks.engine_comparison.record import record_prompts
 from iterqr_benchmarks.engine_comparison.run import ComparisonOptions, run_comparison
 from iterqr_benchmarks.errors import BenchmarkError
+from iterqr_benchmarks.marketplace.ablation_command import (
+    add_bench_ablation_flags,
+    run_bench_ablation,
+)
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
 from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
@@ -81,6 +85,7 @@ examples:
   iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
   iterqr-bench loop                       learn from that marketplace's users, three times; build/loop/report.html
   iterqr-bench loop --iterations 1 --searches 300 --with 'train: --max-steps 5'
+  iterqr-bench ablation                   what each part of training is worth, on what the loop learned last
   iterqr-bench truth --output build/truth/heldout.jsonl   held-out queries of that marketplace, to evaluate on
   iterqr-bench record-prompts             hints of all queries, for the comparison of engines
 
@@ -240,6 +245,10 @@ def _sim(options: argparse.Namespace, console: Console) -> int:
 
 def _loop(options: argparse.Namespace, console: Console) -> int:
     return run_bench_loop(options, _stack(options), console)
+
+
+def _ablation(options: argparse.Namespace, console: Console) -> int:
+    return run_bench_ablation(options, _stack(options), console)
 
 
 def _truth(options: argparse.Namespace, console: Console) -> int:
@@ -436,6 +445,9 @@ def _parser() -> argparse.ArgumentParser:
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
     add_bench_loop_flags(
         add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", sim_stack)
+    )
+    add_bench_ablation_flags(
+        add("ablation", _ablation, "train without one part at a time, and measure what each is worth", sim_stack)
     )
     add_truth_flags(
         add("truth", _truth, "write held-out queries of a simulated world, with the dishes that satisfy them")

@@ -41,6 +41,18 @@ def write_whole(file: Path, text: str) -> None:
         raise StoreError(f"{file} cannot be written: {error}") from error
 
 
+def read_json(file: Path) -> Any:  # noqa: ANN401 - JSON
+    """Returns what is in a JSON file.
+
+    Raises:
+        StoreError: It cannot be read, or is none.
+    """
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} cannot be read: {error}") from error
+
+
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     """Writes a folder under a temporary name, then puts it in the place of the old one."""
     partial = folder.with_name(f".{folder.name}.partial")

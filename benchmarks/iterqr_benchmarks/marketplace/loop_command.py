@@ -22,7 +22,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 
 # Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.
-_FLAGS = {
+FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
     "dataset": (
@@ -41,15 +41,23 @@ def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
         ("searches", 1_200, "needs searched for in each iteration and arm"),
         ("days", TrafficSettings().days, "of simulated time in each iteration"),
         ("threads", TrafficSettings().threads, "searches at the same time"),
+        ("canary-searches", 200, "by which a canary is judged"),
+    ):
+        _add_number(parser, name, default, text)
+    add_world_flags(parser)
+    add_loop_flags(parser)
+
+
+def add_world_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the loop's world, and of what is measured in it."""
+    for name, default, text in (
         ("merchants", 200, "of the world"),
         ("dishes", 4_000, "of the world"),
         ("regions", 4, "of the world"),
-        ("canary-searches", 200, "by which a canary is judged"),
         *((f"heldout-{band}", count, "queries that all measures are taken on") for band, count in HELDOUT.items()),
         *((f"validation-{band}", count, "queries that policies are fitted to") for band, count in VALIDATION.items()),
     ):
-        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default:,})")
-    add_loop_flags(parser)
+        _add_number(parser, name, default, text)
 
 
 def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: Console) -> int:
@@ -58,20 +66,36 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
     Raises:
         MarketplaceError: A stage could not be done; what was done is kept.
     """
-    stack = learning_stack(stack)
-    traffic = LoopTraffic(
-        WorldSettings(options.merchants, options.dishes, options.regions, stack.seed),
-        TrafficSettings(
-            users=options.users, searches=options.searches, days=options.days, seed=stack.seed, threads=options.threads
-        ),
-        stack,
-        options.canary_searches,
-        {band: getattr(options, f"heldout_{band}") for band in HELDOUT},
-        {band: getattr(options, f"validation_{band}") for band in VALIDATION},
+    users = TrafficSettings(
+        users=options.users, searches=options.searches, days=options.days, seed=stack.seed, threads=options.threads
     )
+    traffic = loop_traffic(options, users, stack, options.canary_searches)
     folder = options.folder / "loop"
     try:
-        settings = loop_settings(options, folder, _FLAGS)
+        settings = loop_settings(options, folder, FLAGS)
         return learn(settings, SimulatedTraffic(folder / "traffic", traffic, console), console)
     except TrainingError as error:
         raise MarketplaceError(str(error)) from error
+
+
+def loop_traffic(
+    options: argparse.Namespace, users: TrafficSettings, stack: StackSettings, canary_searches: int
+) -> LoopTraffic:
+    """Returns the traffic in the world of `add_world_flags`.
+
+    Raises:
+        MarketplaceError: A number is out of its limits.
+    """
+    stack = learning_stack(stack)
+    return LoopTraffic(
+        WorldSettings(options.merchants, options.dishes, options.regions, stack.seed),
+        users,
+        stack,
+        canary_searches,
+        {band: getattr(options, f"heldout_{band}") for band in HELDOUT},
+        {band: getattr(options, f"validation_{band}") for band in VALIDATION},
+    )
+
+
+def _add_number(parser: argparse.ArgumentParser, name: str, default: int, text: str) -> None:
+    parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default {default:,})")

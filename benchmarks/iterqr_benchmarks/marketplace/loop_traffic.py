@@ -32,7 +32,7 @@ from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, settle
 from iterqr_benchmarks.marketplace.node import IMPRESSIONS as IMPRESSIONS_INDEX
 from iterqr_benchmarks.marketplace.rewrite_truth import label_truth
-from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY, running_market
+from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY, running_market, running_node, server_address
 from iterqr_benchmarks.marketplace.settings import Arm, TrafficSettings, WorldSettings
 from iterqr_benchmarks.marketplace.traffic import Progress
 from iterqr_benchmarks.marketplace.truth_command import TruthOptions, run_truth
@@ -116,17 +116,22 @@ class SimulatedTraffic:
     @contextmanager
     def running(self, registry: Path) -> Iterator[Site]:
         """See `TrafficSource`."""
-        folder = StackFolder(self._folder / "run")
         stack = replace(self._options.stack, registry=str(registry.resolve()))
         registry.mkdir(parents=True, exist_ok=True)
-        key = self._folder / "client.key"
-        with _told():
-            self._draw_truth()
-            write_whole(key, CLIENT_ID_KEY + "\n")
-        with _told(), exclusive(folder), ExitStack() as running:
+        with self._opened() as (folder, running):
             with StepDisplay(self._console) as steps:
                 started = running.enter_context(running_market(folder, self._options.world, stack, steps))
-            yield self._site(started.url, started.server_address, key)
+            yield self._site(started.url, started.server_address)
+
+    @contextmanager
+    def without_server(self) -> Iterator[Site]:
+        """Has the node alone run while it is open, for what brings servers of its own: the site's is ""."""
+        stack = self._options.stack
+        with self._opened() as (folder, running):
+            with StepDisplay(self._console) as steps:
+                node = running_node(folder, self._options.world, stack, server_address(stack), steps)
+                url = running.enter_context(node)
+            yield self._site(url, "")
 
     def play(self, site: Site, iteration: int, on_progress: OnProgress) -> Played:
         """See `TrafficSource`. The replay with rewrites is what labels come from: all of its users had them."""
@@ -183,10 +188,34 @@ class SimulatedTraffic:
         write_whole(file, "".join(f"{label_line(each)}\n" for each in known))
         return file
 
+    def draw_truth(self) -> tuple[Path, Path]:
+        """Draws what is not there, and returns the held-out queries and validation's, which are apart from them."""
+        folder, world = self._folder / "truth", self._options.world
+        heldout, validation = folder / "heldout.jsonl", folder / "validation.jsonl"
+        if not heldout.is_file():
+            run_truth(TruthOptions(heldout, world, dict(self._options.heldout), 1, ()), self._console)
+        if not validation.is_file():
+            excluded = (heldout,)
+            run_truth(TruthOptions(validation, world, dict(self._options.validation), 2, excluded), self._console)
+        return heldout, validation
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[StackFolder, ExitStack]]:
+        folder = StackFolder(self._folder / "run")
+        with _told():
+            self.draw_truth()
+            write_whole(self._key, CLIENT_ID_KEY + "\n")
+        with _told(), exclusive(folder), ExitStack() as running:
+            yield folder, running
+
+    @property
+    def _key(self) -> Path:
+        return self._folder / "client.key"
+
     def _of(self, iteration: int) -> Path:
         return self._folder / "iterations" / str(iteration)
 
-    def _site(self, url: str, server: str, key: Path) -> Site:
+    def _site(self, url: str, server: str) -> Site:
         truth = self._folder / "truth"
         return Site(
             url=url,
@@ -197,7 +226,7 @@ class SimulatedTraffic:
             validation=truth / "validation.jsonl",
             vocabulary=truth / "titles.txt",
             base_model=self._options.stack.model,
-            client_key_file=key,
+            client_key_file=self._key,
             server_flags={
                 **({"rewrite.template": template} if (template := self._options.stack.template) else {}),
                 "rewrite.min_rewrites": str(self._options.stack.min_rewrites),
@@ -207,16 +236,6 @@ class SimulatedTraffic:
                 "hints.budget_ms": str(self._options.stack.hints_budget_ms),
             },
         )
-
-    def _draw_truth(self) -> None:
-        """Held-out queries first, validation's apart from them; what is there is the same."""
-        folder, world = self._folder / "truth", self._options.world
-        heldout, validation = folder / "heldout.jsonl", folder / "validation.jsonl"
-        if not heldout.is_file():
-            run_truth(TruthOptions(heldout, world, dict(self._options.heldout), 1, ()), self._console)
-        if not validation.is_file():
-            excluded = (heldout,)
-            run_truth(TruthOptions(validation, world, dict(self._options.validation), 2, excluded), self._console)
 
 
 @contextmanager

@@ -57,23 +57,41 @@ def running_market(
         MarketplaceError: The folder's node has another world.
         StackError, DevNodeError: Node or server do not start; neither is left running.
     """
+    address = server_address(settings)
+    with running_node(folder, world, settings, address, steps) as url:
+        try:
+            with step(steps, "rewrite server") as work:
+                ModelBuild(folder, settings.model).run(work.detail)
+                http_port = int(url.rpartition(":")[2])
+                write_config(folder.server_config, server_settings(settings, http_port, address, free_port()))
+                start_server(folder, address, cancelled=threading.Event(), timeout_s=600.0)
+                work.result = f"serves gRPC at {address}"
+            yield RunningMarket(url, address)
+        finally:
+            stop_server(folder)
+
+
+@contextmanager
+def running_node(
+    folder: StackFolder, world: WorldSettings, settings: StackSettings, address: str, steps: Steps
+) -> Iterator[str]:
+    """Runs the node alone while it is open, and gives its URL; as `running_market`, but for the server.
+
+    Args:
+        folder: For node and logs; one process at a time works in it.
+        world: Put into the node unless it is there.
+        settings: Of the stack.
+        address: Where the plugin looks for a server.
+        steps: Told of the progress.
+    """
     folder.path.mkdir(parents=True, exist_ok=True)
     stop_server(folder)
     node = NodeInstance(folder.node)
     if (folder.node / "version").is_file():
         node.stop()
     try:
-        address = server_address(settings)
-        url = _start_node(folder, world, settings, address, steps)
-        with step(steps, "rewrite server") as work:
-            ModelBuild(folder, settings.model).run(work.detail)
-            http_port = int(url.rpartition(":")[2])
-            write_config(folder.server_config, server_settings(settings, http_port, address, free_port()))
-            start_server(folder, address, cancelled=threading.Event(), timeout_s=600.0)
-            work.result = f"serves gRPC at {address}"
-        yield RunningMarket(url, address)
+        yield _start_node(folder, world, settings, address, steps)
     finally:
-        stop_server(folder)
         if (folder.node / "version").is_file():
             node.stop()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import SettingError
-from iterqr_training.evaluate.ablation import AblationRun, ablate
-from iterqr_training.evaluate.ablation_report import ablation_markdown
+from iterqr_training.evaluate.ablation import AblationRun, Budget, ablate
+from iterqr_training.evaluate.ablation_report import ablation_markdown, conclusions
 from iterqr_training.evaluate.evaluated import Evaluation
 from iterqr_training.evaluate.report_files import write_report
 from iterqr_training.evaluate.truth import TruthQuery
@@ -52,6 +52,25 @@ def test_a_large_difference_is_told_and_a_small_one_is_noise(tmp_path: Path) -> 
     assert lines[2].startswith("| full | 0.75 |")
     assert lines[3].startswith("| worse | 0.25 (−0.5, ")
     assert [line.count("≈") for line in lines[2:6]] == [0, 0, 3, 0]
+
+
+def test_each_run_has_a_sentence_and_its_budget_if_that_is_known(tmp_path: Path) -> None:
+    runs = [run(tmp_path, label, right) for label, right in (("full", 30), ("worse", 10), ("same", 29), ("best", 38))]
+    runs[0] = replace(runs[0], budget=Budget({"generation": 1_200, "quality": 100}, 57))
+    table = ablate(runs, Band.TAIL)
+    worse, same, best = conclusions(table)
+    assert worse.startswith("worse: worse in rewrites P@1 (−0.5, −0.")
+    assert "within noise" not in worse  # P@5 and P@10 fell, too
+    assert same == "same: all of it is within noise"
+    assert best.startswith("best: better in rewrites P@1 (+0.2, ")
+    lines = ablation_markdown(table).splitlines()
+    assert [line for line in lines if line.startswith("- ")] == [f"- {each}" for each in (worse, same, best)]
+    assert lines[-3:] == [
+        "| run | generation | quality | relevance | training examples in all | steps |",
+        "|---|---|---|---|---|---|",
+        "| full | 1,200 | 100 | 0 | 1,300 | 57 |",
+    ]
+    assert "Of 9 differences" in "\n".join(lines)
 
 
 def test_other_queries_cannot_be_compared(tmp_path: Path) -> None:

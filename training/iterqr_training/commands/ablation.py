@@ -10,7 +10,7 @@ from rich.console import Console
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import SettingError
 from iterqr_training.evaluate.ablation import AblationRun, ablate
-from iterqr_training.evaluate.ablation_report import ablation_table, write_ablation
+from iterqr_training.evaluate.ablation_report import ablation_table, conclusions, write_ablation
 from iterqr_training.evaluate.evaluation_json import read_evaluation
 
 _HELP = "compare runs of training with the full one, and tell what is within noise"
@@ -20,9 +20,9 @@ examples:
       --run "without hints"=b/evaluation.json:no-hints --out build/ablation
 
 Each run is LABEL=EVALUATION:SYSTEM; the first is what the others are compared with. All must have been measured on the
-same truth set. Writes ablation.json and ablation.md.
+same truth set. Writes ablation.json and ablation.md. `iterqr-bench ablation` does the runs on a simulated marketplace.
 """
-_NON_TERMINAL_WIDTH = 220
+TABLE_WIDTH = 220
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,8 +46,10 @@ def run(options: argparse.Namespace, console: Console) -> int:
     ablation = ablate([_run(text) for text in options.run], band)
     page = write_ablation(ablation, options.out)
     if not console.is_terminal:
-        console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
+        console = Console(file=console.file, width=TABLE_WIDTH)
     console.print(ablation_table(ablation), highlight=False)
+    for words in conclusions(ablation):
+        console.print(f"• {words}", highlight=False, markup=False, soft_wrap=True)
     console.print(str(page), highlight=False, markup=False, soft_wrap=True)
     return 0
 

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from iterqr_training.commands.step_progress import StepProgress
+from iterqr_training.commands.task_names import task_list
 from iterqr_training.dataset.build import build_dataset
 from iterqr_training.dataset.dataset_folder import write_dataset
-from iterqr_training.dataset.rows import SPLITS
+from iterqr_training.dataset.rows import SPLITS, Task
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.evaluate.truth import read_truth as read_queries
 from iterqr_training.labels.label_folder import read_label_folder
@@ -32,9 +33,11 @@ examples:
   iterqr-train dataset --labels build/labels --out build/dataset --holdout-from 2026-03-20T00:00:00+00:00
   iterqr-train dataset --labels build/labels --out build/dataset --exclude heldout.jsonl --exclude validation.jsonl
   iterqr-train dataset --labels build/labels --out build/dataset --human judged.csv     check the finished rows, too
+  iterqr-train dataset --labels build/labels --out build/small --max-rows 300 --tasks generation --no-hints --no-chain
 
 Writes train, validation and test.parquet, datasheet.json and DATASHEET.md. The same labels give the same bytes. Labels,
-or finished rows, that fail the check label_agreement are refused.
+or finished rows, that fail the check label_agreement are refused. --tasks, --no-hints and --no-chain leave out what an
+ablation is to measure; the datasheet says so.
 """
 _DEFAULTS = DatasetSettings()
 _MEANINGS = {
@@ -48,6 +51,10 @@ _MEANINGS = {
     "max_pairs_a_query": "examples of a query and its rewrites in each other task",
     "max_items_a_query": "examples of a query and items",
     "max_rows_a_task": "training rows of a task, drawn evenly from bands and answers; 0: all",
+    "max_rows": "training rows of all tasks, as many of each as it has; 0: all",
+    "tasks": "of which there are rows",
+    "hints": "leave out the hints of all rows",
+    "chain": "leave out the chains of thought: fix, intent and meaning say -, because the format wants the lines",
     "click_floor": "share of rows of generation that users or people decide at least",
     "replay_share": "of training rows that earlier iterations may have",
     "min_stratum": "test queries of a band, below which it is told of",
@@ -80,9 +87,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     rules = parser.add_argument_group("rules")
     for each in fields(DatasetSettings):
         default = getattr(_DEFAULTS, each.name)
+        flag = each.name.replace("_", "-")
+        if isinstance(default, bool):
+            rules.add_argument(f"--no-{flag}", dest=each.name, action="store_false", help=_MEANINGS[each.name])
+            continue
+        if each.name == "tasks":
+            text = f"{_MEANINGS[each.name]} (default {','.join(Task)})"
+            rules.add_argument("--tasks", type=task_list, default=default, metavar="LIST", help=text)
+            continue
         is_time = each.name == "holdout_from"
         rules.add_argument(
-            f"--{each.name.replace('_', '-')}",
+            f"--{flag}",
             type=_time if is_time else type(default),
             default=default,
             metavar="TIME" if is_time else {int: "N", float: "X", str: "TEXT"}[type(default)],
@@ -113,6 +128,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     console.print(_left_out(sheet["left_out"]), highlight=False, markup=False)
     console.print(str(options.out / "DATASHEET.md"), highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def rule_flags(rules: Mapping[str, Any]) -> list[str]:
+    """Returns the flags that give the rules which a datasheet names under `settings`."""
+    line = []
+    for each in fields(DatasetSettings):
+        value, flag = rules.get(each.name), each.name.replace("_", "-")
+        if isinstance(value, bool):
+            line += [] if value else [f"--no-{flag}"]
+        elif value is not None:
+            line += [f"--{flag}", ",".join(value) if isinstance(value, list) else str(value)]
+    return line
 
 
 def _table(counts: Sequence[Mapping[str, Any]]) -> Table:

@@ -6,20 +6,20 @@ import argparse
 import hashlib
 import importlib
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from iterqr_training.commands import attribute, collect, dataset, evaluate, experiment, export, gate, label, train
 from iterqr_training.commands.in_process import InProcess
 from iterqr_training.commands.loop_progress import LoopProgress
-from iterqr_training.errors import RunError, SettingError
+from iterqr_training.commands.with_flag import add_with_flag, flags_by_command
+from iterqr_training.errors import SettingError
+from iterqr_training.loop.alone_in import alone_in
 from iterqr_training.loop.checking import check_lines
 from iterqr_training.loop.command_runner import require_training
 from iterqr_training.loop.health import DetectorLimits
@@ -89,15 +89,7 @@ def add_loop_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-general", action="store_true", help="do not measure what was forgotten (perplexity on general text)"
     )
-    parser.add_argument(
-        "--with",
-        dest="flags",
-        type=_flags,
-        action="append",
-        default=[],
-        metavar="'COMMAND: FLAGS'",
-        help=f"more flags of a stage's command ({', '.join(TUNED)}); may be repeated",
-    )
+    add_with_flag(parser, TUNED)
 
 
 def loop_settings(
@@ -108,9 +100,7 @@ def loop_settings(
     Raises:
         SettingError: One is out of its limits.
     """
-    given = dict(flags or {})
-    for command, more in options.flags:
-        given[command] = (*given.get(command, ()), *more)
+    given = flags_by_command(options, flags or {})
     limits = DetectorLimits(**{each.name: getattr(options, each.name) for each in fields(DetectorLimits)})
     return LoopSettings(folder, options.iterations, options.canary_percent, not options.no_general, given, limits)
 
@@ -133,15 +123,9 @@ def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> in
     require_training()
     if not console.is_terminal:
         console = Console(file=console.file, width=_NON_TERMINAL_WIDTH)
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RunError(f"another loop is at work in {settings.folder}; wait for it or stop it") from error
     commands = InProcess(_COMMANDS)
     check_lines(settings, commands)
-    with lock:
+    with alone_in(settings.folder, "loop"):
         log = LoopLog(settings.folder, _identity(settings, source))
         try:
             with ExitStack() as running, LoopProgress(console, settings.iterations, log) as progress:
@@ -171,10 +155,3 @@ def _factory(text: str) -> Callable[[Path, Console], TrafficSource]:
     except (ImportError, AttributeError) as error:
         raise SettingError(f"--traffic {text}: {error}") from error
     return found
-
-
-def _flags(text: str) -> tuple[str, tuple[str, ...]]:
-    command, colon, flags = text.partition(":")
-    if not colon or command.strip() not in TUNED:
-        raise argparse.ArgumentTypeError(f"{text!r} is not like 'COMMAND: FLAGS'; commands: {', '.join(TUNED)}")
-    return command.strip(), tuple(shlex.split(flags))

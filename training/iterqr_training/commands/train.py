@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from iterqr_training.commands.task_names import task_list, task_of
 from iterqr_training.dataset.rows import Task
 from iterqr_training.errors import RunError
 from iterqr_training.train.settings import Method, Precision, TrainSettings, Weighting
@@ -99,7 +100,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             default=_DEFAULTS[name],
             help=f"(default {_DEFAULTS[name]})",
         )
-    parser.add_argument("--tasks", type=_tasks, default=tuple(Task), metavar="LIST", help="(default: all three)")
+    parser.add_argument("--tasks", type=task_list, default=tuple(Task), metavar="LIST", help="(default: all three)")
     parser.add_argument(
         "--task-weights",
         type=_weights,
@@ -185,23 +186,12 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _task(name: str) -> Task:
-    try:
-        return Task(name)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{name!r} is no task; there are {', '.join(Task)}") from None
-
-
-def _tasks(text: str) -> tuple[Task, ...]:
-    return tuple(_task(name) for name in text.split(","))
-
-
 def _weights(text: str) -> dict[Task, float]:
     weights = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
         try:
-            weights[_task(name)] = float(value)
+            weights[task_of(name)] = float(value)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{part!r} is not like generation=1") from None
     return weights

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from iterqr_proto.rewrite_format import YES, parse
 
+from iterqr_training.dataset.ablated import ablated
 from iterqr_training.dataset.accumulation import accumulate
 from iterqr_training.dataset.examples import Example, generation_examples, pair_examples
 from iterqr_training.dataset.rows import SPLITS, Task
-from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay, limit_tasks
+from iterqr_training.dataset.selection import cap_queries, keep_click_floor, limit_replay, limit_rows, limit_tasks
 from iterqr_training.dataset.settings import DatasetSettings
 from iterqr_training.dataset.splits import TRAIN, is_of_its_time, split_of
 from iterqr_training.errors import CheckFailedError
@@ -63,6 +64,9 @@ def build_dataset(
     examples = [*generation_examples(found, settings, left_out), *pair_examples(found.known, left_out)]
     by_split: dict[str, list[Example]] = {split: [] for split in SPLITS}
     for each in examples:
+        if each.task not in settings.tasks:
+            left_out[f"{each.task}: a task that is not asked for"] += 1
+            continue
         if each.query_key in held_out:
             left_out["query is held out to measure on"] += 1
             continue
@@ -74,8 +78,12 @@ def build_dataset(
     capped = {split: cap_queries(by_split[split], settings, left_out) for split in SPLITS}
     limited = limit_tasks(capped[TRAIN], found.newest, settings, left_out)
     replayed = limit_replay(limited, found.newest, settings, left_out)
-    capped[TRAIN] = keep_click_floor(replayed, settings, left_out)
-    splits = {split: tuple(sorted(capped[split], key=lambda each: each.order)) for split in SPLITS}
+    floored = keep_click_floor(replayed, settings, left_out)
+    capped[TRAIN] = keep_click_floor(limit_rows(floored, found.newest, settings, left_out), settings, left_out)
+    splits = {
+        split: tuple(sorted((ablated(each, settings) for each in capped[split]), key=lambda each: each.order))
+        for split in SPLITS
+    }
     agreements, checks = check_examples([each for split in SPLITS for each in splits[split]], references, settings)
     if wrong := failed(checks):
         raise CheckFailedError("; ".join(f"{each.name}: {each.words}" for each in wrong))

@@ -11,6 +11,7 @@ from typing import Any
 
 from iterqr_proto.rewrite_format import FORMAT_VERSION, SCORING_VERSION, parse
 
+from iterqr_training.dataset.ablated import NOTHING
 from iterqr_training.dataset.build import Dataset
 from iterqr_training.dataset.examples import Example
 from iterqr_training.dataset.rows import SPLITS, Band, LabelSource, Task
@@ -65,8 +66,9 @@ def real_click_share(examples: Sequence[Example]) -> float | None:
 def _words(dataset: Dataset, settings: DatasetSettings) -> Iterator[str]:
     if dataset.is_upper_bound:
         yield UPPER_BOUND
+    yield from _ablated(settings)
     yield from (f"{each.name} {_STATES[each.passed]}: {each.words}" for each in dataset.checks)
-    for task in Task:
+    for task in settings.tasks:
         rows = [each for each in dataset.splits[TRAIN] if each.task is task]
         if not rows:
             yield f"nothing to train {task} with"
@@ -78,6 +80,16 @@ def _words(dataset: Dataset, settings: DatasetSettings) -> Iterator[str]:
             yield f"{len(queries)} test queries of the {band}: too few to say anything of it"
     if settings.holdout_from is None:
         yield "splits are by query alone: events of one day are in all of them"
+
+
+def _ablated(settings: DatasetSettings) -> Iterator[str]:
+    """What was left out on purpose."""
+    if missing := [task for task in Task if task not in settings.tasks]:
+        yield f"left out on purpose: all rows of {' and '.join(missing)}"
+    if not settings.hints:
+        yield "left out on purpose: the hints of all rows, so that their prompts are of the query alone"
+    if not settings.chain:
+        yield f"left out on purpose: the chains of thought; fix, intent and meaning of every target are {NOTHING!r}"
 
 
 def _split(examples: Sequence[Example]) -> dict[str, Any]:
@@ -130,6 +142,8 @@ def _counts(dataset: Dataset) -> list[dict[str, Any]]:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
     return value.isoformat() if isinstance(value, datetime) else value
 
 

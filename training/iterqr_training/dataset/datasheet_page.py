@@ -114,6 +114,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
     return "–" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
 
 

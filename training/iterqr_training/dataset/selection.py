@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from iterqr_proto.rewrite_format import YES
 
@@ -79,17 +79,59 @@ def limit_tasks(
 
     Bands, answers and kinds of subject take turns, so that what is rare stays; who of them is drawn, a digest decides.
     """
-    most = settings.max_rows_a_task
-    if not most:
+    if not settings.max_rows_a_task:
         return list(examples)
+    most = dict.fromkeys(Task, settings.max_rows_a_task)
+    return _limited(examples, newest, most, settings, left_out, "over the rows of a task")
+
+
+def limit_rows(
+    examples: Sequence[Example], newest: int, settings: DatasetSettings, left_out: Counter[str]
+) -> list[Example]:
+    """Keeps at most `max_rows` of all tasks together, if it is set: see `even_shares`, and drawn as by `limit_tasks`.
+
+    Of examples that have no more than `replay_share` of earlier iterations it keeps no larger share of them.
+    """
+    if not settings.max_rows:
+        return list(examples)
+    rows = Counter(each.task for each in examples)
+    most = even_shares({task: rows[task] for task in Task}, settings.max_rows)
+    return _limited(examples, newest, most, settings, left_out, "over the rows of all tasks")
+
+
+def even_shares(rows: Mapping[Task, int], most: int) -> Mapping[Task, int]:
+    """Returns how many of each task's rows are among at most `most` of all: as many of each as it has.
+
+    What a task lacks, the others share; what cannot be shared evenly, those that come first have.
+    """
+    shares = dict.fromkeys(rows, 0)
+    left = min(most, sum(rows.values()))
+    while left:
+        lacking = [task for task in rows if shares[task] < rows[task]]
+        each = max(1, left // len(lacking))
+        for task in lacking:
+            more = min(each, rows[task] - shares[task], left)
+            shares[task] += more
+            left -= more
+    return shares
+
+
+def _limited(
+    examples: Sequence[Example],
+    newest: int,
+    most: Mapping[Task, int],
+    settings: DatasetSettings,
+    left_out: Counter[str],
+    reason: str,
+) -> list[Example]:
     kept = []
     for task in Task:
         new = [each for each in examples if each.task is task and each.iteration == newest]
         old = [each for each in examples if each.task is task and each.iteration != newest]
-        of_old = max(most - len(new), min(len(old), math.floor(most * settings.replay_share)))
+        of_old = max(most[task] - len(new), min(len(old), math.floor(most[task] * settings.replay_share)))
         chosen = _drawn(old, of_old)
-        chosen += _drawn(new, most - len(chosen))
-        left_out[f"{task}: over the rows of a task"] += len(new) + len(old) - len(chosen)
+        chosen += _drawn(new, most[task] - len(chosen))
+        left_out[f"{task}: {reason}"] += len(new) + len(old) - len(chosen)
         kept += chosen
     return kept
 

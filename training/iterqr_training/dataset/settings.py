@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from iterqr_training.dataset.rows import Task
 from iterqr_training.errors import SettingError
 
 
@@ -23,6 +24,11 @@ class DatasetSettings:
         max_pairs_a_query: Examples of a query and its rewrites in each of the other tasks.
         max_items_a_query: Examples of a query and items.
         max_rows_a_task: Training rows of a task, drawn evenly from bands and answers; 0: all.
+        max_rows: Training rows of all tasks together, as many of each task as of the others as far as it has them;
+            0: all.
+        tasks: Of which there are rows.
+        hints: Whether rows have their hints; without, prompts are of the query alone.
+        chain: Whether targets have their chain of thought; without, its lines say `ablated.NOTHING`.
         click_floor: Share of training rows of generation that users (by clicks or reformulations) or people must have
             decided at least.
         replay_share: Share of a task's training rows that earlier iterations may have at most.
@@ -45,6 +51,10 @@ class DatasetSettings:
     max_pairs_a_query: int = 6
     max_items_a_query: int = 2
     max_rows_a_task: int = 0
+    max_rows: int = 0
+    tasks: tuple[Task, ...] = tuple(Task)
+    hints: bool = True
+    chain: bool = True
     click_floor: float = 0.5
     replay_share: float = 0.5
     min_stratum: int = 30
@@ -62,6 +72,7 @@ class DatasetSettings:
             ("max_pairs_a_query", 1, 1_000),
             ("max_items_a_query", 1, 1_000),
             ("max_rows_a_task", 0, 1_000_000_000),
+            ("max_rows", 0, 1_000_000_000),
             ("click_floor", 0, 1),
             ("replay_share", 0, 1),
             ("min_stratum", 0, 1_000_000),
@@ -71,6 +82,8 @@ class DatasetSettings:
         ):
             if not low <= getattr(self, name) <= high:
                 raise SettingError(f"{name} is {getattr(self, name)}, and must be from {low:g} to {high:g}")
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise SettingError(f"tasks must be one or more of {', '.join(Task)}, each once")
         if self.validation_share + self.test_share >= 1:
             raise SettingError("validation_share and test_share together must be below 1")
         if self.holdout_from is not None and self.holdout_from.tzinfo is None:

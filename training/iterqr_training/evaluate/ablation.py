@@ -7,7 +7,7 @@ bootstrap. A difference whose interval holds 0 is within noise, and the table sa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from iterqr_training.dataset.rows import Band
@@ -22,12 +22,21 @@ ABLATED = ("rewrite_p1", "rewrite_p5", "rewrite_p10", "result_p10", "result_ndcg
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run learned from: training examples by task, and steps."""
+
+    examples: Mapping[str, int]
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class AblationRun:
-    """One run: its label, and the evaluated system with the evaluation it is of."""
+    """One run: its label, and the evaluated system with the evaluation it is of. `budget`: None if it is not known."""
 
     label: str
     evaluation: Evaluation
     system: EvaluatedSystem
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,7 @@ class AblationRow:
     label: str
     identity: str
     cells: tuple[AblationCell, ...]
+    budget: Budget | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ def ablate(runs: Sequence[AblationRun], band: Band | None) -> Ablation:
             else differences(full.system.sums, run.system.sums, chosen, seed=context.seed, resamples=context.resamples)
         )
         cells = tuple(AblationCell(n, values.get(n, UNDEFINED), changes.get(n, UNDEFINED)) for n in ABLATED)
-        rows.append(AblationRow(run.label, run.system.identity, cells))
+        rows.append(AblationRow(run.label, run.system.identity, cells, run.budget))
     return Ablation(band, int(chosen.sum()), context.truth_sha256, ABLATED, tuple(rows))
 
 

@@ -1,4 +1,4 @@
-"""The command line of each stage: what a person would type to do it alone. Pure."""
+"""The command line of each stage: what a person would type to do it alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ from iterqr_training.loop.traffic_source import EXPERIMENT, Played, Site
 
 CANDIDATE, CHAMPION, UNTUNED = "candidate", "champion", "untuned"
 """Names of systems in an evaluation. As long as nothing was promoted, the champion is `UNTUNED`."""
+
+
+def train_line(own: IterationFolder, site: Site) -> list[str]:
+    """The base on the folder's dataset."""
+    return ["train", "--dataset", str(own.dataset), "--out", str(own.training), "--base", site.base_model]
+
+
+def export_line(own: IterationFolder, site: Site) -> list[str]:
+    """The adapter, or all weights, of what was trained, as a candidate."""
+    adapter, weights = own.training / "adapter", own.training / "weights"
+    trained = ["--weights", str(weights)] if weights.is_dir() else ["--adapter", str(adapter)]
+    line = ["export", "--base", site.base_model, *trained, "--out", str(own.candidates)]
+    return [*line, "--datasheet", str(own.dataset / "datasheet.json")]
+
+
+def evaluate_line(own: IterationFolder, site: Site, servers: Iterable[tuple[str, str]]) -> list[str]:
+    """Servers, by name and address, on the held-out queries."""
+    line = ["evaluate", "--truth", str(site.heldout), "--out", str(own.evaluation)]
+    line += ["--url", site.url, "--index", site.catalog, "--search", str(site.search)]
+    return [*line, *(flag for name, address in servers for flag in ("--server", f"{name}={address}"))]
 
 
 class CommandLines:
@@ -61,16 +81,11 @@ class CommandLines:
 
     def train(self, site: Site) -> list[str]:
         """Of the base anew: iterations accumulate in the data, not in the weights."""
-        line = ["train", "--dataset", str(self._own.dataset), "--out", str(self._own.training)]
-        return self._with_flags([*line, "--base", site.base_model])
+        return self._with_flags(train_line(self._own, site))
 
     def export(self, site: Site, parent: str) -> list[str]:
         """Of the adapter, or of all weights, as a candidate."""
-        adapter, weights = self._own.training / "adapter", self._own.training / "weights"
-        trained = ["--weights", str(weights)] if weights.is_dir() else ["--adapter", str(adapter)]
-        line = ["export", "--base", site.base_model, *trained, "--out", str(self._own.candidates)]
-        line += ["--datasheet", str(self._own.dataset / "datasheet.json"), "--parent", parent]
-        return self._with_flags(line)
+        return self._with_flags([*export_line(self._own, site), "--parent", parent])
 
     def export_base(self, site: Site) -> list[str]:
         """Of the untuned model, as transformers reads it."""
@@ -92,13 +107,10 @@ class CommandLines:
             servers: Name and address of each.
             promoted: Iteration that the champion is of, what novelty is measured against; None: it is the base.
         """
-        line = ["evaluate", "--truth", str(site.heldout), "--validation", str(site.validation)]
-        line += ["--marts", str(self._own.marts(learn_from)), "--out", str(self._own.evaluation)]
-        line += ["--url", site.url, "--index", site.catalog, "--search", str(site.search)]
+        line = [*evaluate_line(self._own, site, servers), "--validation", str(site.validation)]
+        line += ["--marts", str(self._own.marts(learn_from))]
         if site.vocabulary is not None:
             line += ["--vocabulary", str(site.vocabulary)]
-        for name, address in servers:
-            line += ["--server", f"{name}={address}"]
         if self._settings.measure_general:
             known = {UNTUNED: self._loop.base_general, CANDIDATE: self._own.general}
             if promoted is not None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from iterqr_proto.registry import CheckpointNotFoundError, CheckpointRegistry
 
-from iterqr_training.errors import CheckFailedError, RunError, SettingError, StoreError
+from iterqr_training.errors import CheckFailedError, SettingError
 from iterqr_training.evaluate.answers import answers_file
 from iterqr_training.export.publishing import publish
-from iterqr_training.files import write_whole
+from iterqr_training.files import read_json, write_whole
+from iterqr_training.loop.candidate import candidate_flags, only_folder
 from iterqr_training.loop.checkpoint_service import checkpoints_at
 from iterqr_training.loop.command_lines import CANDIDATE, CHAMPION, UNTUNED, CommandLines
 from iterqr_training.loop.command_runner import CommandRunner
@@ -133,7 +132,7 @@ class LearningStages:
             self._command(iteration, Stage.DATASET, line)
         except CheckFailedError as error:
             return StageOutcome(refusal=str(error))
-        sheet = _read_json(self._own(iteration).dataset / "datasheet.json")
+        sheet = read_json(self._own(iteration).dataset / "datasheet.json")
         rows = {name: int(file["rows"]) for name, file in sheet["files"].items()}
         lacking = [name for name in ("train.parquet", "validation.parquet") if not rows[name]]
         return StageOutcome(
@@ -148,7 +147,7 @@ class LearningStages:
         shutil.rmtree(self._own(iteration).candidates, ignore_errors=True)
         parent = str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
         self._apart(iteration, Stage.EXPORT, self._lines(iteration).export(self._at(), parent))
-        return StageOutcome({"candidate": _only_folder(self._own(iteration).candidates).name})
+        return StageOutcome({"candidate": only_folder(self._own(iteration).candidates).name})
 
     def _general(self, iteration: int) -> StageOutcome:
         if not self._settings.measure_general:
@@ -157,7 +156,7 @@ class LearningStages:
         if not self._folder.base_general.is_file():
             shutil.rmtree(self._folder.base, ignore_errors=True)
             self._apart(iteration, Stage.GENERAL, lines.export_base(self._at()))
-            base = _only_folder(self._folder.base) / "hf"
+            base = only_folder(self._folder.base) / "hf"
             self._apart(iteration, Stage.GENERAL, lines.general(base, UNTUNED, self._folder.base_general))
             shutil.rmtree(self._folder.base)
         candidate = self._candidate(iteration)
@@ -167,13 +166,10 @@ class LearningStages:
     def _evaluate(self, iteration: int) -> StageOutcome:
         site, candidate = self._at(), self._candidate(iteration)
         self._take_over_answers(iteration)
-        served = {
-            "model.name": str(next(candidate.glob("onnx-*"))),
-            "rewrite.template": str(candidate / "prompt" / "template.toml"),
-        }
+        flags = {**site.server_flags, **candidate_flags(candidate)}
         with (
             self._untuned(iteration) as untuned,
-            self._serve_model(CANDIDATE, {**site.server_flags, **served}, self._folder.servers) as address,
+            self._serve_model(CANDIDATE, flags, self._folder.servers) as address,
         ):
             servers = [(UNTUNED, untuned), (CANDIDATE, address)]
             if self._champion_name(iteration) == CHAMPION:
@@ -195,7 +191,7 @@ class LearningStages:
     def _gate(self, iteration: int) -> StageOutcome:
         champion = self._champion_name(iteration)
         status = self._command(iteration, Stage.GATE, self._lines(iteration).gate(champion))
-        report = _read_json(self._own(iteration).gate)
+        report = read_json(self._own(iteration).gate)
         return StageOutcome({_CHAMPION: champion}, str(report["verdict"]) if status else "")
 
     def _health(self, iteration: int) -> StageOutcome:
@@ -216,7 +212,7 @@ class LearningStages:
         parent = str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
         line = self._lines(iteration).seal(self._candidate(iteration), parent)
         self._command(iteration, Stage.SEAL, line)
-        folder = _only_folder(self._own(iteration).sealed)
+        folder = only_folder(self._own(iteration).sealed)
         try:
             CheckpointRegistry(str(self._folder.registry)).manifest(folder.name)
         except CheckpointNotFoundError:
@@ -298,17 +294,3 @@ class LearningStages:
 
     def _apart(self, iteration: int, stage: Stage, line: list[str]) -> None:
         self._commands.run_apart(line, self._own(iteration).log(stage))
-
-
-def _only_folder(path: Path) -> Path:
-    found = [each for each in path.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    if len(found) != 1:
-        raise RunError(f"{path} has {len(found)} checkpoints, and must have one")
-    return found[0]
-
-
-def _read_json(file: Path) -> Any:  # noqa: ANN401 - JSON
-    try:
-        return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{file} cannot be read: {error}") from error

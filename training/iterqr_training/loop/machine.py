@@ -1,34 +1,37 @@
-"""The state machine: each stage of each iteration once, whatever was killed in between."""
+"""The state machine: each stage of each part (an iteration of a loop) once, whatever was killed in between."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.stage import LEARNING, MEASURING, DoneStage, Stage, StageOutcome
+from iterqr_training.loop.stage_log import P, StageLog
+
+Of_contra = TypeVar("Of_contra", contravariant=True)
 
 
-class StageWork(Protocol):
+class StageWork(Protocol[Of_contra]):
     """Does stages. A stage that was killed is begun again: it must go on with, or replace, what it left."""
 
-    def do(self, iteration: int, stage: Stage) -> StageOutcome:
+    def do(self, part: Of_contra, stage: Stage, /) -> StageOutcome:
         """Does one stage; all stages before it are done.
 
         Raises:
-            TrainingError: It could not be done; the loop stops, and goes on there when it is started again.
+            TrainingError: It could not be done; the run stops, and goes on there when it is started again.
         """
         ...
 
 
-class LoopListener(Protocol):
-    """Hears how the loop goes."""
+class StageListener(Protocol[Of_contra]):
+    """Hears how it goes."""
 
-    def begins(self, iteration: int, stage: Stage) -> None:
+    def begins(self, part: Of_contra, stage: Stage, /) -> None:
         """A stage begins that is not done yet."""
 
-    def ended(self, iteration: int, stage: Stage, done: DoneStage) -> None:
+    def ended(self, part: Of_contra, stage: Stage, done: DoneStage, /) -> None:
         """A stage is done and noted."""
 
 
@@ -41,9 +44,9 @@ def planned(iterations: int) -> Iterator[tuple[int, tuple[Stage, ...]]]:
 
 def run_loop(
     iterations: int,
-    work: StageWork,
+    work: StageWork[int],
     log: LoopLog,
-    listener: LoopListener,
+    listener: StageListener[int],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Does what is not done yet. A refusal ends its iteration; the next begins with the champion as it was.
@@ -51,15 +54,30 @@ def run_loop(
     Raises:
         TrainingError: A stage could not be done; what was done is noted.
     """
-    for number, stages in planned(iterations):
+    run_stages(planned(iterations), work, log, listener, clock)
+
+
+def run_stages(
+    plan: Iterable[tuple[P, Sequence[Stage]]],
+    work: StageWork[P],
+    log: StageLog[P],
+    listener: StageListener[P],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Does what is not done yet of each part's stages. A refusal ends its part.
+
+    Raises:
+        TrainingError: A stage could not be done; what was done is noted.
+    """
+    for part, stages in plan:
         for stage in stages:
-            done = log.find(number, stage)
+            done = log.find(part, stage)
             if done is None:
-                listener.begins(number, stage)
+                listener.begins(part, stage)
                 began = clock()
-                outcome = work.do(number, stage)
+                outcome = work.do(part, stage)
                 done = DoneStage(outcome, clock() - began)
-                log.note(number, stage, done)
-                listener.ended(number, stage, done)
+                log.note(part, stage, done)
+                listener.ended(part, stage, done)
             if done.outcome.refusal:
                 break
