@@ -16,9 +16,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from iterqr.rewrite.v1 import checkpoint_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr_proto.registry import CheckpointRegistry, Split
+from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.engine.interface import GenerationEngine
 from structlog.testing import capture_logs
-from support.checkpoint_server import BASE_ID, CheckpointServer, behaving_engine, checkpoint_server, publish
+from support.checkpoint_server import (
+    BASE_ID,
+    BehavingEngines,
+    CheckpointServer,
+    behaving_engine,
+    checkpoint_server,
+    publish,
+)
 from support.grpc_calls import failure_of
 from support.rewrite_load import load_on, suffix_of
 from support.rewrite_server import Overrides
@@ -39,10 +47,11 @@ def reloading_server(
     folder: Path,
     overrides: Overrides | None = None,
     open_base: Callable[[], GenerationEngine] | None = None,
+    engines: CheckpointEngines | None = None,
 ) -> Iterator[CheckpointServer]:
     values = {name: dict(fields) for name, fields in (overrides or {}).items()}
     values["checkpoints"] = {"swap": "reload", **values.get("checkpoints", {})}
-    with checkpoint_server(registry, folder / "cache", values, open_base=open_base) as server:
+    with checkpoint_server(registry, folder / "cache", values, engines=engines, open_base=open_base) as server:
         yield server
 
 
@@ -250,6 +259,30 @@ def test_who_waits_for_its_turn_serves_and_looks_again(registry: CheckpointRegis
         assert reloads(server) == {}
         server.split("it1")
         assert server.rewrite("pho").checkpoint_id == "it1"
+
+
+def test_nobody_makes_way_for_what_was_rolled_back_while_it_was_fetched(
+    registry: CheckpointRegistry, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+
+    class SlowlyOpening(BehavingEngines):
+        def open(self, artifact: Path) -> GenerationEngine:
+            while not go.exists():
+                time.sleep(0.01)
+            return super().open(artifact)
+
+    publish(registry, "it1", tmp_path)
+    with reloading_server(registry, tmp_path, engines=SlowlyOpening()) as server:
+        registry.write_state(Split("it1"), expected_generation=0)
+        server.wait_until(lambda: server.state().loaded[-1].state == pb.CHECKPOINT_STATE_LOADING)
+        registry.write_state(Split(), expected_generation=1)
+        server.wait_until(lambda: server.state().generation == 2)
+        go.touch()
+        server.wait_until(lambda: server.state().loaded[-1].state != pb.CHECKPOINT_STATE_LOADING)
+        assert server.state().loaded[-1].reason.startswith("was not to be the champion any more")
+        assert server.rewrite("pho").checkpoint_id == BASE_ID
+        assert reloads(server) == {}
 
 
 def test_no_champion_goes_without_a_way_back(registry: CheckpointRegistry, tmp_path: Path) -> None:
