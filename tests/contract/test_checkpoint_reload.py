@@ -153,6 +153,30 @@ def test_a_call_that_outlasts_the_draining_is_answered_by_the_next(
         assert (reply.checkpoint_id, suffix_of(reply)) == ("fast", "fast")
 
 
+def test_a_call_that_joined_one_on_the_draining_champion_is_answered_by_the_next(
+    registry: CheckpointRegistry, tmp_path: Path
+) -> None:
+    """What both wait for ends with the champion; the one that came later was never on it."""
+    go = tmp_path / "go"
+    publish(registry, "stuck", tmp_path, step_s=0.05, slow_from=250)
+    publish(registry, "next", tmp_path, waits_for=str(go))
+    with reloading_server(registry, tmp_path, {"checkpoints": {"drain_s": 2}}) as server:
+        server.split("stuck")
+        ask = server.rewriting.RewriteQuery
+        request = rewrite_pb.RewriteQueryRequest(query="x" * 100)
+        first = ask.future(request, timeout=60)
+        server.wait_until(lambda: server.running.metric("iterqr_cache_lookups_total", result="miss") == 1)
+        server.load("next")
+        with ThreadPoolExecutor(1) as pool:
+            promotion = pool.submit(server.set_split, "next")
+            server.wait_until(lambda: server.running.metric("iterqr_checkpoints_draining") == 1)
+            second = ask.future(request, timeout=60)
+            server.wait_until(lambda: is_between(server))
+            go.touch()
+            promotion.result()
+        assert [suffix_of(future.result()) for future in (first, second)] == ["next", "next"]
+
+
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
     [
