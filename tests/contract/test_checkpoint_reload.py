@@ -361,6 +361,30 @@ def test_a_server_stops_in_the_middle(registry: CheckpointRegistry, tmp_path: Pa
     assert registry.read_state().split == Split()
 
 
+def test_a_champion_that_does_not_shut_down_well_makes_way(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """Whether its memory is free is told by loading the next."""
+    engine = behaving_engine({"suffix": "base"})
+    close = engine.close
+
+    async def close_badly() -> None:
+        await close()
+        raise RuntimeError("the library hung up")
+
+    bases = iter([engine])
+    publish(registry, "it1", tmp_path)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        capture_logs() as logs,
+        reloading_server(registry, tmp_path, open_base=lambda: next(bases, behaving_engine({}))) as server,
+    ):
+        patched.setattr(engine, "close", close_badly)
+        server.split("it1")
+        assert server.rewrite("pho").checkpoint_id == "it1"
+        assert health_of(server, "") == SERVING
+        assert reloads(server) == {"replaced": 1}
+    assert ("champion_not_closed", "the library hung up") in [(line["event"], line.get("reason")) for line in logs]
+
+
 def test_a_roll_back_that_fails_is_no_end(registry: CheckpointRegistry, tmp_path: Path) -> None:
     """The base model does not load any more; the champion does."""
     publish(registry, "it1", tmp_path)
