@@ -28,6 +28,7 @@ from support.checkpoint_server import (
     publish,
 )
 from support.grpc_calls import failure_of
+from support.predictable import predictable_engine
 from support.rewrite_load import load_on, suffix_of
 from support.rewrite_server import Overrides
 
@@ -383,6 +384,49 @@ def test_a_champion_that_does_not_shut_down_well_makes_way(registry: CheckpointR
         assert health_of(server, "") == SERVING
         assert reloads(server) == {"replaced": 1}
     assert ("champion_not_closed", "the library hung up") in [(line["event"], line.get("reason")) for line in logs]
+
+
+def test_the_champion_comes_back_once_there_is_memory(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """What failed may give its own back a little after it was closed."""
+    free_at: dict[GenerationEngine, float] = {}
+
+    def is_free() -> bool:
+        return time.monotonic() > max(free_at.values(), default=0.0)
+
+    class GivesBackLate(BehavingEngines):
+        def available_bytes(self) -> int | None:
+            return 1 << 40 if is_free() else 0
+
+        def open(self, artifact: Path) -> GenerationEngine:
+            engine = super().open(artifact)
+            close = engine.close
+
+            async def close_slowly() -> None:
+                free_at.setdefault(engine, time.monotonic() + 1)
+                await close()
+
+            patched.setattr(engine, "close", close_slowly)
+            return engine
+
+    def needs_memory(_step: object) -> None:
+        if not is_free():
+            raise RuntimeError("out of memory")
+
+    publish(registry, "bad", tmp_path, babbles=True)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        reloading_server(
+            registry,
+            tmp_path,
+            open_base=lambda: predictable_engine(before_step=needs_memory),
+            engines=GivesBackLate(),
+        ) as server,
+    ):
+        server.load("bad")
+        failure = failure_of(lambda: server.set_split("bad"))
+        assert "0 of 2 answers are of the rewrite format" in failure.details
+        assert server.rewrite("pho").checkpoint_id == BASE_ID
+        assert reloads(server) == {"brought_back": 1}
 
 
 def test_a_roll_back_that_fails_is_no_end(registry: CheckpointRegistry, tmp_path: Path) -> None:

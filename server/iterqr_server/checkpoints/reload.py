@@ -144,6 +144,10 @@ class Reload:
         while (await opened.room()).lack and loop.time() < ends:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_SETTLE_TICK_S)
 
+    async def _put_in_again(self, opened: OpenedModel) -> ServedModel:
+        await self._until_there_is_room(opened)  # the one that failed may hold memory yet
+        return await self._put_in(opened)
+
     async def _go_back(self, back: OpenedModel) -> ServedModel:
         """Returns the champion before, or else the base model, loaded again.
 
@@ -152,13 +156,13 @@ class Reload:
         """
         reasons = []
         try:
-            return await self._put_in(back)
+            return await self._put_in_again(back)
         except Exception as error:
             reasons.append(f"{back.model.checkpoint_id}: {error}")
             _log.error("champion_not_brought_back", checkpoint_id=back.model.checkpoint_id, exc_info=error)
         if back.model.checkpoint_id != self._base_id:
             try:
-                return await self._put_in(await self._open_model(self._base_id))
+                return await self._put_in_again(await self._open_model(self._base_id))
             except Exception as error:
                 reasons.append(f"{self._base_id}: {error}")
                 _log.error("champion_not_brought_back", checkpoint_id=self._base_id, exc_info=error)
