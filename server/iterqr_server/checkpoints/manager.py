@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 class CheckpointManager:
     """See the module. `writer` names this server.
 
-    Where the rules let a champion be shut down for the next one, at most `max_held` calls wait meanwhile, and
+    Where the rules let a champion be shut down for the next one, at most `max_held` prompts wait meanwhile, and
     `tell_serving` is told when that begins and ends.
     """
 
