@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from iterqr.rewrite.v1 import checkpoint_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr_proto.registry import CheckpointRegistry, Split
+from iterqr_proto.registry.lease import Lease
+from iterqr_proto.registry.storage import Storage
 from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.engine.interface import GenerationEngine
 from structlog.testing import capture_logs
@@ -335,6 +337,21 @@ def test_nobody_waits_for_a_split_that_is_not_written(registry: CheckpointRegist
         assert failure_of(lambda: server.checkpoints.SetTrafficSplit(stale, timeout=20)).code is grpc.StatusCode.ABORTED
         assert reloads(server) == {}
         assert server.rewrite("pho").checkpoint_id == BASE_ID
+
+
+def test_a_promotion_waits_for_another_writer(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """Else the champion would have to come back, and no call be answered for as long again."""
+    publish(registry, "it1", tmp_path)
+    with reloading_server(registry, tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        server.load("it1")
+        with Lease(Storage(registry.url), "leases/state", holder="another writer", ttl_s=60):
+            promotion = pool.submit(server.set_split, "it1")
+            server.wait_until(lambda: reloads(server) == {"replaced": 1})
+            time.sleep(0.2)
+            assert not promotion.done()
+        promotion.result()
+        assert registry.read_state().split == Split("it1")
+        assert reloads(server) == {"replaced": 1}
 
 
 def test_a_promotion_goes_on_without_its_caller(registry: CheckpointRegistry, tmp_path: Path) -> None:
