@@ -16,10 +16,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from iterqr.rewrite.v1 import checkpoint_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr_proto.registry import CheckpointRegistry, Split
+from iterqr_proto.registry.lease import Lease
+from iterqr_proto.registry.storage import Storage
+from iterqr_server.checkpoints.loading import CheckpointEngines
 from iterqr_server.engine.interface import GenerationEngine
 from structlog.testing import capture_logs
-from support.checkpoint_server import BASE_ID, CheckpointServer, behaving_engine, checkpoint_server, publish
+from support.checkpoint_server import (
+    BASE_ID,
+    BehavingEngines,
+    CheckpointServer,
+    behaving_engine,
+    checkpoint_server,
+    publish,
+)
 from support.grpc_calls import failure_of
+from support.predictable import predictable_engine
 from support.rewrite_load import load_on, suffix_of
 from support.rewrite_server import Overrides
 
@@ -39,10 +50,11 @@ def reloading_server(
     folder: Path,
     overrides: Overrides | None = None,
     open_base: Callable[[], GenerationEngine] | None = None,
+    engines: CheckpointEngines | None = None,
 ) -> Iterator[CheckpointServer]:
     values = {name: dict(fields) for name, fields in (overrides or {}).items()}
     values["checkpoints"] = {"swap": "reload", **values.get("checkpoints", {})}
-    with checkpoint_server(registry, folder / "cache", values, open_base=open_base) as server:
+    with checkpoint_server(registry, folder / "cache", values, engines=engines, open_base=open_base) as server:
         yield server
 
 
@@ -142,6 +154,30 @@ def test_a_call_that_outlasts_the_draining_is_answered_by_the_next(
         server.split("fast")
         reply = future.result()
         assert (reply.checkpoint_id, suffix_of(reply)) == ("fast", "fast")
+
+
+def test_a_call_that_joined_one_on_the_draining_champion_is_answered_by_the_next(
+    registry: CheckpointRegistry, tmp_path: Path
+) -> None:
+    """What both wait for ends with the champion; the one that came later was never on it."""
+    go = tmp_path / "go"
+    publish(registry, "stuck", tmp_path, step_s=0.05, slow_from=250)
+    publish(registry, "next", tmp_path, waits_for=str(go))
+    with reloading_server(registry, tmp_path, {"checkpoints": {"drain_s": 2}}) as server:
+        server.split("stuck")
+        ask = server.rewriting.RewriteQuery
+        request = rewrite_pb.RewriteQueryRequest(query="x" * 100)
+        first = ask.future(request, timeout=60)
+        server.wait_until(lambda: server.running.metric("iterqr_cache_lookups_total", result="miss") == 1)
+        server.load("next")
+        with ThreadPoolExecutor(1) as pool:
+            promotion = pool.submit(server.set_split, "next")
+            server.wait_until(lambda: server.running.metric("iterqr_checkpoints_draining") == 1)
+            second = ask.future(request, timeout=60)
+            server.wait_until(lambda: is_between(server))
+            go.touch()
+            promotion.result()
+        assert [suffix_of(future.result()) for future in (first, second)] == ["next", "next"]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +288,30 @@ def test_who_waits_for_its_turn_serves_and_looks_again(registry: CheckpointRegis
         assert server.rewrite("pho").checkpoint_id == "it1"
 
 
+def test_nobody_makes_way_for_what_was_rolled_back_while_it_was_fetched(
+    registry: CheckpointRegistry, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+
+    class SlowlyOpening(BehavingEngines):
+        def open(self, artifact: Path) -> GenerationEngine:
+            while not go.exists():
+                time.sleep(0.01)
+            return super().open(artifact)
+
+    publish(registry, "it1", tmp_path)
+    with reloading_server(registry, tmp_path, engines=SlowlyOpening()) as server:
+        registry.write_state(Split("it1"), expected_generation=0)
+        server.wait_until(lambda: server.state().loaded[-1].state == pb.CHECKPOINT_STATE_LOADING)
+        registry.write_state(Split(), expected_generation=1)
+        server.wait_until(lambda: server.state().generation == 2)
+        go.touch()
+        server.wait_until(lambda: server.state().loaded[-1].state != pb.CHECKPOINT_STATE_LOADING)
+        assert server.state().loaded[-1].reason.startswith("was not to be the champion any more")
+        assert server.rewrite("pho").checkpoint_id == BASE_ID
+        assert reloads(server) == {}
+
+
 def test_no_champion_goes_without_a_way_back(registry: CheckpointRegistry, tmp_path: Path) -> None:
     """What it would be loaded from again has to be there first."""
     publish(registry, "it1", tmp_path)
@@ -279,6 +339,21 @@ def test_nobody_waits_for_a_split_that_is_not_written(registry: CheckpointRegist
         assert server.rewrite("pho").checkpoint_id == BASE_ID
 
 
+def test_a_promotion_waits_for_another_writer(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """Else the champion would have to come back, and no call be answered for as long again."""
+    publish(registry, "it1", tmp_path)
+    with reloading_server(registry, tmp_path) as server, ThreadPoolExecutor(1) as pool:
+        server.load("it1")
+        with Lease(Storage(registry.url), "leases/state", holder="another writer", ttl_s=60):
+            promotion = pool.submit(server.set_split, "it1")
+            server.wait_until(lambda: reloads(server) == {"replaced": 1})
+            time.sleep(0.2)
+            assert not promotion.done()
+        promotion.result()
+        assert registry.read_state().split == Split("it1")
+        assert reloads(server) == {"replaced": 1}
+
+
 def test_a_promotion_goes_on_without_its_caller(registry: CheckpointRegistry, tmp_path: Path) -> None:
     publish(registry, "slow", tmp_path, **SLOW)
     with reloading_server(registry, tmp_path) as server:
@@ -302,6 +377,73 @@ def test_a_server_stops_in_the_middle(registry: CheckpointRegistry, tmp_path: Pa
     promotion.join()
     assert time.monotonic() - stopping < 5
     assert registry.read_state().split == Split()
+
+
+def test_a_champion_that_does_not_shut_down_well_makes_way(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """Whether its memory is free is told by loading the next."""
+    engine = behaving_engine({"suffix": "base"})
+    close = engine.close
+
+    async def close_badly() -> None:
+        await close()
+        raise RuntimeError("the library hung up")
+
+    bases = iter([engine])
+    publish(registry, "it1", tmp_path)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        capture_logs() as logs,
+        reloading_server(registry, tmp_path, open_base=lambda: next(bases, behaving_engine({}))) as server,
+    ):
+        patched.setattr(engine, "close", close_badly)
+        server.split("it1")
+        assert server.rewrite("pho").checkpoint_id == "it1"
+        assert health_of(server, "") == SERVING
+        assert reloads(server) == {"replaced": 1}
+    assert ("champion_not_closed", "the library hung up") in [(line["event"], line.get("reason")) for line in logs]
+
+
+def test_the_champion_comes_back_once_there_is_memory(registry: CheckpointRegistry, tmp_path: Path) -> None:
+    """What failed may give its own back a little after it was closed."""
+    free_at: dict[GenerationEngine, float] = {}
+
+    def is_free() -> bool:
+        return time.monotonic() > max(free_at.values(), default=0.0)
+
+    class GivesBackLate(BehavingEngines):
+        def available_bytes(self) -> int | None:
+            return 1 << 40 if is_free() else 0
+
+        def open(self, artifact: Path) -> GenerationEngine:
+            engine = super().open(artifact)
+            close = engine.close
+
+            async def close_slowly() -> None:
+                free_at.setdefault(engine, time.monotonic() + 1)
+                await close()
+
+            patched.setattr(engine, "close", close_slowly)
+            return engine
+
+    def needs_memory(_step: object) -> None:
+        if not is_free():
+            raise RuntimeError("out of memory")
+
+    publish(registry, "bad", tmp_path, babbles=True)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        reloading_server(
+            registry,
+            tmp_path,
+            open_base=lambda: predictable_engine(before_step=needs_memory),
+            engines=GivesBackLate(),
+        ) as server,
+    ):
+        server.load("bad")
+        failure = failure_of(lambda: server.set_split("bad"))
+        assert "0 of 2 answers are of the rewrite format" in failure.details
+        assert server.rewrite("pho").checkpoint_id == BASE_ID
+        assert reloads(server) == {"brought_back": 1}
 
 
 def test_a_roll_back_that_fails_is_no_end(registry: CheckpointRegistry, tmp_path: Path) -> None:

@@ -170,6 +170,19 @@ async def test_what_a_swap_needs_is_a_line(
     assert found in line.found
 
 
+async def test_a_swap_that_a_server_would_refuse_is_off() -> None:
+    """Its champion must not be shut down, so no second model is loaded in its place here either."""
+    second = SecondModel(
+        lambda: pytest.fail("not asked to"), lambda: Room(9, 9, 1, "memory"), SwapRules(beside=True, reload=False)
+    )
+    report = await check_engine(
+        predictable_engine(judge), TEMPLATE, name="predictable", max_new_tokens=1000, second=second
+    )
+    (off,) = report.faults
+    assert (off.name, off.found) == ("swap", "not loaded")
+    assert off.fault.startswith("every checkpoint would be refused: needs about 0 MB of memory")
+
+
 async def test_a_second_model_that_does_not_load_is_off() -> None:
     def open_engine() -> GenerationEngine:
         raise BuiltModelError("model.json: is gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +15,13 @@ from iterqr.rewrite.v1 import checkpoint_service_pb2_grpc as checkpoint_grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
 from iterqr_proto.rewrite_format import RewriteInput, load_template, render
+from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.executor import PackedStep
+from iterqr_server.engine.interface import GenerationRequest
+from iterqr_server.engine.stream import GenerationStream
 from support.grpc_calls import failure_of, trailing_metadata
 from support.predictable import ByteTokenizer, last_query, predictable_engine
-from support.rewrite_server import RunningServer, answer, rewrites_script, running_server
+from support.rewrite_server import Overrides, RunningServer, answer, rewrites_script, running_server
 
 REWRITE_QUERY = "/iterqr.rewrite.v1.QueryRewriteService/RewriteQuery"
 KNOWN = {
@@ -86,6 +90,30 @@ def test_no_rewrites_is_an_outcome_and_is_cached(stub: pb_grpc.QueryRewriteServi
 def test_max_rewrites(stub: pb_grpc.QueryRewriteServiceStub, wanted: int, count: int) -> None:
     reply = stub.RewriteQuery(pb.RewriteQueryRequest(query="pad tai", max_rewrites=wanted), timeout=20)
     assert len(reply.rewrites) == count
+
+
+def test_a_model_may_have_to_write_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But never more than the call asks for."""
+    guides: list[str] = []
+    submit = ContinuousBatchingEngine.submit
+
+    def noted(engine: ContinuousBatchingEngine, request: GenerationRequest) -> GenerationStream:
+        guides.append(request.guide)
+        return submit(engine, request)
+
+    def allowed(overrides: Overrides, wanted: int) -> list[int]:
+        """How many rewrites the engine was told that an output may have."""
+        script = rewrites_script(KNOWN)
+        with running_server(script=script, overrides=overrides) as server, grpc.insecure_channel(server.address) as to:
+            request = pb.RewriteQueryRequest(query="pad tai", max_rewrites=wanted)
+            pb_grpc.QueryRewriteServiceStub(to).RewriteQuery(request, timeout=20)
+        some = ["pad thai", "thai noodles", "noodles", "rice noodles"]
+        return [n for n in range(1, 5) if re.fullmatch(guides[-1], answer("pad tai", some[:n]))]
+
+    monkeypatch.setattr(ContinuousBatchingEngine, "submit", noted)
+    assert allowed({"rewrite": {"min_rewrites": 2}}, 3) == [2, 3]
+    assert allowed({"rewrite": {"min_rewrites": 2}}, 1) == [1]
+    assert allowed({}, 3) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

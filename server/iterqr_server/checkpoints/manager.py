@@ -27,6 +27,7 @@ from iterqr_proto.registry import (
     SplitError,
     StateConflictError,
 )
+from iterqr_proto.registry.checkpoint_registry import STATE_LEASE_S
 
 from iterqr_server.checkpoints.alarms import Alarm, AlarmKind, AlarmLimits
 from iterqr_server.checkpoints.errors import InTrafficError, NotLoadedError
@@ -52,7 +53,7 @@ _log = structlog.get_logger(__name__)
 class CheckpointManager:
     """See the module. `writer` names this server.
 
-    Where the rules let a champion be shut down for the next one, at most `max_held` calls wait meanwhile, and
+    Where the rules let a champion be shut down for the next one, at most `max_held` prompts wait meanwhile, and
     `tell_serving` is told when that begins and ends.
     """
 
@@ -267,7 +268,7 @@ class CheckpointManager:
                 await self._pool.start_loading(champion, self._replace_in_turn(is_expected))
                 if champion not in self._pool.loaded:
                     raise NotLoadedError(f"{champion} was refused: {self._pool.status(champion).reason}")
-                self._state = await self._write(split, expected_generation, "SetTrafficSplit")
+                self._state = await self._write_in_turn(split, expected_generation, "SetTrafficSplit")
                 return self._state
         finally:
             self._apply()
@@ -396,6 +397,18 @@ class CheckpointManager:
                 self._metrics.rollback_seconds.observe(asyncio.get_running_loop().time() - alarmed_at)
             self._take(state)
             return
+
+    async def _write_in_turn(self, split: Split, expected_generation: int, reason: str) -> RegistryState:
+        """As `_write`, but waits for others that write, also for the end of one that died: going back costs more."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + STATE_LEASE_S
+        while True:
+            try:
+                return await self._write(split, expected_generation, reason)
+            except (LeaseHeldError, LeaseLostError):
+                if loop.time() > ends:
+                    raise
+                await asyncio.sleep(random.uniform(0.01, 0.05))
 
     async def _write(self, split: Split, expected_generation: int, reason: str) -> RegistryState:
         state = await asyncio.to_thread(

@@ -105,10 +105,9 @@ class Reload:
         _log.info("reload_started", **names)
         await self._tell_serving(False)
         self._router.set(held)
-        for checkpoint_id in list(self._pool.loaded):
-            await asyncio.shield(self._pool.take_out(checkpoint_id))
-        drained_s = loop.time() - started
         try:
+            await self._take_out_all()
+            drained_s = loop.time() - started
             await self._until_there_is_room(opened)
             await opened.start()
         except Exception:
@@ -122,6 +121,13 @@ class Reload:
         self._metrics.reloads.labels("replaced").inc()
         await self._tell_serving(True)
         _log.info("reloaded", **names, seconds=round(loop.time() - started, 3), drained_seconds=round(drained_s, 3))
+
+    async def _take_out_all(self) -> None:
+        """Drains and frees whatever is loaded. One that cannot be closed is told; loading the next tells the rest."""
+        leaving = [self._pool.take_out(checkpoint_id) for checkpoint_id in list(self._pool.loaded)]
+        for error in await asyncio.shield(asyncio.gather(*leaving, return_exceptions=True)):
+            if error is not None:
+                _log.error("champion_not_closed", reason=str(error))
 
     async def _give_up_idle_models(self) -> bool:
         """Takes out what is loaded and takes no calls: it goes before the champion. Returns whether there was any."""
@@ -138,6 +144,10 @@ class Reload:
         while (await opened.room()).lack and loop.time() < ends:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_SETTLE_TICK_S)
 
+    async def _put_in_again(self, opened: OpenedModel) -> ServedModel:
+        await self._until_there_is_room(opened)  # the one that failed may hold memory yet
+        return await self._put_in(opened)
+
     async def _go_back(self, back: OpenedModel) -> ServedModel:
         """Returns the champion before, or else the base model, loaded again.
 
@@ -146,13 +156,13 @@ class Reload:
         """
         reasons = []
         try:
-            return await self._put_in(back)
+            return await self._put_in_again(back)
         except Exception as error:
             reasons.append(f"{back.model.checkpoint_id}: {error}")
             _log.error("champion_not_brought_back", checkpoint_id=back.model.checkpoint_id, exc_info=error)
         if back.model.checkpoint_id != self._base_id:
             try:
-                return await self._put_in(await self._open_model(self._base_id))
+                return await self._put_in_again(await self._open_model(self._base_id))
             except Exception as error:
                 reasons.append(f"{self._base_id}: {error}")
                 _log.error("champion_not_brought_back", checkpoint_id=self._base_id, exc_info=error)

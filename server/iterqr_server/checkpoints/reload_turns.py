@@ -48,6 +48,8 @@ class ReloadTurns:
     async def _take(self, lease: Lease, is_wanted: Callable[[], bool]) -> None:
         is_told = False
         while True:
+            if not is_wanted():  # also at the first look: fetching it may have taken minutes
+                raise CheckpointRefusedError("was not to be the champion any more when it was this server's turn")
             try:
                 await asyncio.to_thread(lease.__enter__)
             except LeaseHeldError as held:
@@ -57,8 +59,6 @@ class ReloadTurns:
             else:
                 return
             await asyncio.sleep(ASK_AGAIN_S)
-            if not is_wanted():
-                raise CheckpointRefusedError("was not to be the champion any more when it was this server's turn")
 
     async def _keep(self, lease: Lease, ended: asyncio.Event) -> None:
         """Renews the lease until the end. One that is lost is not worth stopping for: it is a courtesy."""

@@ -28,10 +28,11 @@ _EXCHANGED = "the model was exchanged for another"
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """A waiting request. `end` hands its caller an error, or the end of what was aborted."""
+    """A waiting request of so many prompts. `end` hands its caller an error, or the end of what was aborted."""
 
     end: Callable[[Exception | None], None]
     arrived: float
+    prompts: int
     expiry: asyncio.TimerHandle | None = None
 
 
@@ -43,7 +44,7 @@ class _Counters:
 
 
 class HoldingEngine:
-    """See the module. At most `max_waiting` requests wait; more are refused as by any full engine."""
+    """See the module. At most `max_waiting` prompts wait; more are refused as by any full engine."""
 
     def __init__(self, model_id: str, max_waiting: int) -> None:
         self._model_id = model_id
@@ -64,7 +65,7 @@ class HoldingEngine:
         """See `GenerationEngine`.
 
         Raises:
-            QueueFullError: as many requests wait as may; EngineClosedError and EngineFatalError after the end.
+            QueueFullError: as many prompts wait as may; EngineClosedError and EngineFatalError after the end.
             ValueError: `request_id` is in use.
         """
         stream = GenerationStream(on_close=lambda: self.abort(request.request_id))
@@ -73,7 +74,7 @@ class HoldingEngine:
         def end(error: Exception | None) -> None:
             stream.put(aborted) if error is None else stream.fail(error)
 
-        self._hold(request.request_id, request.deadline, end)
+        self._hold(request.request_id, request.deadline, 1, end)
         return stream
 
     async def score(self, request: ScoreRequest) -> tuple[tuple[float, ...], ...]:
@@ -84,7 +85,7 @@ class HoldingEngine:
             if not ended.done():
                 ended.set_exception(error or EngineClosedError("the request was aborted"))
 
-        self._hold(request.request_id, request.deadline, end)
+        self._hold(request.request_id, request.deadline, len(request.prompts), end)
         try:
             return await ended
         finally:
@@ -103,7 +104,7 @@ class HoldingEngine:
         """See `GenerationEngine`. All but the queue is zero."""
         return EngineStats(
             running=0,
-            waiting=len(self._held),
+            waiting=self._waiting(),
             kv_positions_used=0,
             kv_positions_limit=0,
             steps_total=0,
@@ -130,25 +131,31 @@ class HoldingEngine:
         """See `GenerationEngine`."""
         self.release()
 
-    def _hold(self, request_id: str, deadline: float | None, end: Callable[[Exception | None], None]) -> None:
+    def _waiting(self) -> int:
+        return sum(held.prompts for held in self._held.values())
+
+    def _hold(
+        self, request_id: str, deadline: float | None, prompts: int, end: Callable[[Exception | None], None]
+    ) -> None:
         if self._ended is not None:
             raise self._ended()
         if request_id in self._held:
             raise ValueError(f"request_id: {request_id!r} is in use")
-        if len(self._held) >= self._max_waiting:
+        waiting = self._waiting()
+        if waiting + prompts > self._max_waiting:  # the next engine is asked for all of them at once
             self._counters.queue_full += 1
-            raise QueueFullError(len(self._held), self._max_waiting, _RETRY_AFTER_S)
+            raise QueueFullError(waiting, self._max_waiting, _RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
-        held = _Held(end, loop.time())
+        held = _Held(end, loop.time(), prompts)
         if deadline is not None:
             held.expiry = loop.call_at(deadline, self._expire, request_id, held)
         self._held[request_id] = held
-        self._counters.admitted += 1
+        self._counters.admitted += prompts
 
     def _expire(self, request_id: str, held: _Held) -> None:
         if self._held.get(request_id) is held:
             self._take(request_id)
-            self._counters.expired += 1
+            self._counters.expired += held.prompts
             held.end(DeadlineExpiredError(asyncio.get_running_loop().time() - held.arrived))
 
     def _take(self, request_id: str) -> _Held | None:

@@ -31,6 +31,8 @@ async def check_swap(
 ) -> CheckLine:
     """Loads a second model as a swap would, beside `engine` or after closing it, and has both answer alike.
 
+    Where the rules would have it refused, nothing is loaded, and that is off.
+
     Raises:
         EngineError: the second one does not load or answer.
         ModelError: the weights are not those of a model that the backend runs.
@@ -38,6 +40,8 @@ async def check_swap(
     expected = await ask(engine)
     before = await asyncio.to_thread(second.room)
     lack = second.rules.why_not_beside(before)
+    if lack and not second.rules.reload:
+        return CheckLine("swap", "not loaded", f"every checkpoint would be refused: {lack}")
     if lack:
         await engine.close()
     loop = asyncio.get_running_loop()

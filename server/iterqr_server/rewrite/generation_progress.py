@@ -8,13 +8,15 @@ from iterqr_server.engine.interface import GenerationChunk
 from iterqr_server.hints.interface import Hints, HintsOutcome
 from iterqr_server.rewrite.output_builder import Output, OutputBuilder
 from iterqr_server.rewrite.result_cache import CacheKey
+from iterqr_server.rewrite.served_model import ServedModel
 
 
 class GenerationProgress:
-    """Times are seconds of the event loop's clock; durations are given out in microseconds."""
+    """Times are seconds of the event loop's clock; durations are given out in microseconds. It runs on `model`."""
 
-    def __init__(self, key: CacheKey) -> None:
+    def __init__(self, key: CacheKey, model: ServedModel) -> None:
         self.key = key
+        self.model = model
         self.hints = Hints((), HintsOutcome.NONE)
         self.hints_us = 0
         self.first_token_us = 0

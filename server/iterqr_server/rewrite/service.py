@@ -176,7 +176,7 @@ class RewriteService:
             source = Source.COALESCED if flight else Source.GENERATED
             flight = flight or self._flights.start(
                 (key, call.is_bulk),
-                GenerationProgress(key),
+                GenerationProgress(key, model),
                 lambda progress: self._generate(model, progress, call),
                 outlives_waiters=not call.is_bulk,
             )
@@ -187,6 +187,10 @@ class RewriteService:
                 if deadline is not None and deadline <= asyncio.get_running_loop().time():
                     raise
                 # it waited for the engine until an earlier caller's deadline; this call has time left
+            except (EngineFatalError, EngineClosedError):
+                if flight.progress.model is model:
+                    raise
+                # it ran on an engine of the same checkpoint that is gone; this call has another
 
     def _report(self, model: ServedModel, call: RewriteCall, seconds: float, result: RewriteResult | None) -> None:
         if call.is_bulk:  # it waits behind all others: its times say nothing of the model

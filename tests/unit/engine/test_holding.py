@@ -22,8 +22,8 @@ def request(name: str, within_s: float | None = None) -> GenerationRequest:
     return GenerationRequest(name, prompt("soup"), 10, deadline=deadline)
 
 
-def scores(name: str) -> ScoreRequest:
-    return ScoreRequest(name, (prompt("soup"),), ("Yes", "No"))
+def scores(name: str, prompts: int = 1) -> ScoreRequest:
+    return ScoreRequest(name, (prompt("soup"),) * prompts, ("Yes", "No"))
 
 
 async def test_each_waits_until_its_deadline() -> None:
@@ -61,6 +61,22 @@ async def test_no_more_wait_than_may() -> None:
     scoring.cancel()
     await asyncio.gather(scoring, return_exceptions=True)
     assert engine.stats().waiting == 0
+
+
+async def test_every_prompt_of_scores_takes_a_place() -> None:
+    """They come to the next engine all at once, which has no more places than these."""
+    engine = HoldingEngine("old", max_waiting=4)
+    scoring = asyncio.create_task(engine.score(scores("s", prompts=3)))
+    await asyncio.sleep(0)
+    assert (engine.stats().waiting, engine.stats().admitted_total) == (3, 3)
+    with pytest.raises(QueueFullError):
+        await engine.score(scores("t", prompts=2))
+    engine.submit(request("a"))
+    with pytest.raises(QueueFullError):
+        engine.submit(request("b"))
+    engine.release()
+    with pytest.raises(EngineClosedError):
+        await scoring
 
 
 @pytest.mark.parametrize(("failed", "error"), [("", EngineClosedError), ("no model came", EngineFatalError)])
