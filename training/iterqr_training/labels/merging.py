@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from iterqr_training.dataset.rows import LabelSource, Task
-from iterqr_training.labels.candidates import Candidate, Candidates
+from iterqr_training.labels.candidates import Candidates, Query
 from iterqr_training.labels.judging import Subject
 from iterqr_training.labels.personal_data import personal_data
 from iterqr_training.labels.records import Kind, Label, Pair
@@ -42,33 +42,33 @@ def told_labels(
 
     A pair that was never logged keeps what its file says. A person's label that may name a person is left out.
     """
-    logged: dict[Pair, dict[tuple[str, str], Candidate | Reformulation]] = {}
+    logged: dict[Pair, dict[tuple[str, str], tuple[Query, str]]] = {}
     for kind, group in (
-        (Kind.REWRITE, candidates.rewrites),
-        (Kind.REWRITE, reformulations),
-        (Kind.ITEM, candidates.items),
+        (Kind.REWRITE, [(each.query, each.subject) for each in candidates.rewrites]),
+        (Kind.REWRITE, [(each.both, each.subject) for each in reformulations]),
+        (Kind.ITEM, [(each.query, each.subject) for each in candidates.items]),
     ):
-        for candidate in group:
-            pair = Subject(candidate.query.text, candidate.subject, kind).pair
-            logged.setdefault(pair, {}).setdefault((candidate.query.text, candidate.query.region), candidate)
+        for query, subject in group:
+            pair = Subject(query.text, subject, kind).pair
+            logged.setdefault(pair, {}).setdefault((query.text, query.region), (query, subject))
     labels: list[Label] = []
     first = {(each.task, each.pair): each for each in reversed(source.labels)}
     for (task, pair), positive in source.answers.items():
         label = replace(first[task, pair], positive=positive)
         if personal_data(label.query) or personal_data(label.subject):
             continue
-        found = [each for each in logged.get(pair, {}).values() if label.region in ("", each.query.region)]
+        found = [each for each in logged.get(pair, {}).values() if label.region in ("", each[0].region)]
         labels += [
             replace(
                 label,
-                query=candidate.query.text,
-                subject=candidate.subject,
-                region=candidate.query.region,
-                band=candidate.query.band,
-                clients=candidate.query.clients,
-                observed_at=max(label.observed_at, candidate.query.observed_at),
+                query=query.text,
+                subject=subject,
+                region=query.region,
+                band=query.band,
+                clients=query.clients,
+                observed_at=max(label.observed_at, query.observed_at),
             )
-            for candidate in found
+            for query, subject in found
         ]
         if not found and label.source is LabelSource.HUMAN:
             labels.append(label)
