@@ -77,7 +77,7 @@ _MEANINGS = {
     "reformulation_gap_s": "seconds from a search to the next, at most",
     "min_reformulation_clients": "different clients who went from one to the other",
     "reformulation_weight": "of a certain such label beside a click's",
-    "corrections": "take a query's usual spelling for the fix of its chain of thought",
+    "corrections": "take a query's usual spelling for a good rewrite and for the fix of its chain of thought",
     "correction_ratio": "times as often that a usual spelling is searched for",
     "seed": "of the intervals",
 }

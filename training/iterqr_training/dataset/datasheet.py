@@ -21,7 +21,7 @@ from iterqr_training.labels.label_folder import LabelFolder
 from iterqr_training.labels.label_report import UPPER_BOUND, agreement_json
 
 SCHEMA = "iterqr-dataset/v1"
-_REAL = (LabelSource.CLICK, LabelSource.REFORMULATION, LabelSource.HUMAN)
+_REAL = (LabelSource.CLICK, LabelSource.REFORMULATION, LabelSource.SPELLING, LabelSource.HUMAN)
 
 
 def datasheet(

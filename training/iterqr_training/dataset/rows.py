@@ -28,11 +28,13 @@ class Task(enum.StrEnum):
 class LabelSource(enum.StrEnum):
     """Where a label comes from.
 
-    REFORMULATION: users searched for it next. TRUTH is the simulator's and only for upper-bound experiments.
+    REFORMULATION: users searched for it next. SPELLING: most users spell the query so. TRUTH is the simulator's and
+    only for upper-bound experiments.
     """
 
     CLICK = "click"
     REFORMULATION = "reformulation"
+    SPELLING = "spelling"
     JUDGE = "judge"
     HUMAN = "human"
     TRUTH = "truth"

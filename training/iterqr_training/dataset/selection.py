@@ -21,6 +21,7 @@ _SURENESS = {
     LabelSource.HUMAN: 1,
     LabelSource.CLICK: 2,
     LabelSource.REFORMULATION: 2,
+    LabelSource.SPELLING: 2,
     LabelSource.JUDGE: 3,
 }
 

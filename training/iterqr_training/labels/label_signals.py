@@ -27,6 +27,7 @@ from iterqr_training.labels.reformulations import (
     usual_spellings,
 )
 from iterqr_training.labels.settings import LabelSettings
+from iterqr_training.labels.spelling_labels import spelling_labels
 from iterqr_training.signals.engines import Engine
 
 REFORMULATIONS = "reformulations"
@@ -103,6 +104,7 @@ def label_signals(
     spellings = usual_spellings(queries, pairs, settings)
     searched_next = find_reformulations(pairs, queries, spellings, settings)
     reformulated = reformulation_labels(searched_next, settings)
+    spelt = spelling_labels(queries, spellings, settings)
     judging = _judged(sources, candidates, clicks.labels, settings, start)
     believed = () if sources.judge is None else beliefs(judging, clicks.labels, sources.references, settings)
     judged = judge_labels(candidates, judging, believed, settings)
@@ -110,7 +112,7 @@ def label_signals(
     if sources.learns_truth:
         told += truths
     groups = [told_labels(each, candidates, searched_next.found) for each in told]
-    merged = merge([clicks.labels, reformulated, judged, *groups])
+    merged = merge([clicks.labels, reformulated, spelt, judged, *groups])
     by_users = {"clicks": clicks.labels, REFORMULATIONS: reformulated}
     agreements, checks = _compared(by_users, merged.labels, believed, sources.references, settings)
     chains = _chains(merged.labels, sources, start)

@@ -1,7 +1,7 @@
 """One label for each thing: people before users before a judge, and for quality a judge before users.
 
-Users tell by clicks and by reformulations. Where both label one thing the surer counts, which is the heavier: much
-looked at and never clicked outweighs one user who searched for it next.
+Users tell by clicks, by reformulations and by how they spell. Where these differ on one thing the surer counts, which
+is the heavier: much looked at and never clicked outweighs one user who searched for it next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from iterqr_training.labels.records import Kind, Label, Pair
 from iterqr_training.labels.reference import Reference
 from iterqr_training.labels.reformulations import Reformulation
 
-_USERS = (LabelSource.CLICK, LabelSource.REFORMULATION)
+_USERS = (LabelSource.CLICK, LabelSource.REFORMULATION, LabelSource.SPELLING)
 _JUDGE = (LabelSource.JUDGE,)
 _TOLD = ((LabelSource.TRUTH,), (LabelSource.HUMAN,))
 _ORDER = {

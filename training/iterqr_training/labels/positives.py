@@ -14,6 +14,7 @@ _SURENESS = {
     LabelSource.HUMAN: 2,
     LabelSource.CLICK: 1,
     LabelSource.REFORMULATION: 1,
+    LabelSource.SPELLING: 1,
     LabelSource.JUDGE: 0,
 }
 

@@ -35,7 +35,7 @@ class LabelSettings:
         reformulation_gap_s: It was searched for at most so many seconds later; what comes later is often another need.
         min_reformulation_clients: So many different clients went from the query to it.
         reformulation_weight: Weight of a certain label of it beside a certain click label.
-        corrections: Whether the usual spelling of a query is the `fix` of its chain of thought.
+        corrections: Whether the usual spelling of a query is a good rewrite of it and the `fix` of its chain.
         correction_ratio: A usual spelling is searched for so many times as often as a misspelling.
         seed: Of the resamples behind the intervals.
 

@@ -61,6 +61,10 @@ class Spellings:
         right = [each for each in near if self._is_of_the_same(text, each.term)]
         return min(right, key=lambda each: (-each.count, each.distance, each.term)).term if right else None
 
+    def share(self, text: str, usual: str) -> float:
+        """Returns the share of the searches for either that were for the usual spelling, above 0 and below 1."""
+        return self._searches[usual] / (self._searches[usual] + self._searches[text])
+
     def _is_of_the_same(self, text: str, usual: str) -> bool:
         if _digits(text) != _digits(usual):
             return False

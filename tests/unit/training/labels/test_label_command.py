@@ -40,7 +40,7 @@ def told(subject: str, answer: str, query: str = "pad tai", task: str = "relevan
 
 
 def test_clicks_label_what_they_show_and_nothing_else(inputs: list[str], tmp_path: Path) -> None:
-    folder, about = label(inputs, tmp_path / "out", "--no-reformulations")
+    folder, about = label(inputs, tmp_path / "out", "--no-reformulations", "--no-corrections")
     assert answers(folder, "relevance") == {
         ("pad tai", "pad thai"): True,
         ("pad tai", "frozen pizza"): False,
@@ -62,7 +62,7 @@ def test_clicks_label_what_they_show_and_nothing_else(inputs: list[str], tmp_pat
 
 
 def test_what_users_searched_for_next_is_a_rewrite(inputs: list[str], tmp_path: Path) -> None:
-    folder, about = label(inputs, tmp_path / "out")
+    folder, about = label(inputs, tmp_path / "out", "--no-corrections")
     found = [each for each in folder.labels if each.source == "reformulation"]
     assert {(each.task, each.query, each.subject, each.positive) for each in found} == {
         ("quality", "winggs", "wings", True),
@@ -77,6 +77,18 @@ def test_what_users_searched_for_next_is_a_rewrite(inputs: list[str], tmp_path: 
             "less searched for than the query": 1,
         },
     }
+
+
+def test_the_usual_spelling_is_a_rewrite(inputs: list[str], tmp_path: Path) -> None:
+    folder, _ = label(inputs, tmp_path / "out", "--no-reformulations")
+    found = [each for each in folder.labels if each.source == "spelling"]
+    assert {(each.task, each.query, each.subject, each.positive) for each in found} == {
+        ("quality", "winggs", "wings", True),
+        ("relevance", "winggs", "wings", True),
+    }
+    (weight,) = {each.weight for each in found}
+    assert 0.75 <= weight < 1, "searched for at least three times as often"
+    assert {each.clients for each in found} == {4}, "the fewer of both"
 
 
 def test_the_usual_spelling_is_the_fix_of_a_chain(inputs: list[str], tmp_path: Path) -> None:
@@ -95,7 +107,7 @@ def test_the_usual_spelling_is_the_fix_of_a_chain(inputs: list[str], tmp_path: P
 
 def test_people_overrule_reformulations(inputs: list[str], tmp_path: Path) -> None:
     human = write_lines(tmp_path / "human.jsonl", [told("Wings", "no", query="winggs")])
-    folder, about = label(inputs, tmp_path / "out", "--human", str(human))
+    folder, about = label(inputs, tmp_path / "out", "--human", str(human), "--no-corrections")
     assert answers(folder, "relevance")["winggs", "wings"] is False
     assert about["overruled"] == {"reformulation": 1}
 
@@ -133,7 +145,7 @@ def test_people_overrule_clicks(inputs: list[str], tmp_path: Path) -> None:
     found = answers(folder, "relevance")
     assert found["pad tai", "pad thai"] is False
     assert found["tom jam", "tom yum"] is True
-    assert about["overruled"] == {"click": 1}
+    assert about["overruled"]["click"] == 1
 
 
 def flipped(answer: bool) -> str:
