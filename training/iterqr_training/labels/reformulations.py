@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -59,12 +59,6 @@ class Reformulation:
     def subject(self) -> str:
         """What the label is of."""
         return self.wanted.text
-
-    @property
-    def both(self) -> Query:
-        """The first query, as many clients as both have at least, and when either was searched for last."""
-        clients = min(self.query.clients, self.wanted.clients)
-        return replace(self.query, clients=clients, observed_at=max(self.query.observed_at, self.wanted.observed_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +140,9 @@ def reformulation_labels(found: Reformulations, settings: LabelSettings) -> tupl
             positive=True,
             weight=_weight(each, settings),
             source=LabelSource.REFORMULATION,
-            observed_at=each.both.observed_at,
+            observed_at=max(each.query.observed_at, each.wanted.observed_at),
             band=each.query.band,
-            clients=each.both.clients,
+            clients=min(each.query.clients, each.wanted.clients),
         )
         for each in found.found
         for task in (Task.RELEVANCE, Task.QUALITY)
@@ -165,7 +159,7 @@ def _reason(
     each: Reformulation, searches: Mapping[str, int], spellings: Spellings, settings: LabelSettings
 ) -> str | None:
     """Why a pair is left out; None if it is not."""
-    if each.both.clients < settings.min_clients:
+    if min(each.query.clients, each.wanted.clients) < settings.min_clients:
         return TOO_FEW_CLIENTS
     if told := personal_data(each.query.text) or personal_data(each.subject):
         return told

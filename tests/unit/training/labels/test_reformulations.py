@@ -196,7 +196,8 @@ def test_labels_are_of_both_queries_evidence() -> None:
 def test_what_people_say_of_a_reformulation_is_known_to_as_few_clients() -> None:
     later = replace(query("American", clients=3), observed_at=NOON + timedelta(hours=1))
     said = reference(HUMAN, [make_label("murican food", "american", region="", source=LabelSource.HUMAN, clients=0)])
-    (label,) = told_labels(said, Candidates((), (), {}), [pair(query("murican food"), later)])
+    searched = reformulation_labels(Reformulations((pair(query("murican food"), later),)), RULES)
+    (label,) = told_labels(said, Candidates((), (), {}), searched)
     assert (label.subject, label.region) == ("American", "north")
     assert (label.clients, label.observed_at) == (3, later.observed_at)
 
