@@ -27,7 +27,7 @@ class ChannelSettings:
 
 @dataclass(frozen=True, slots=True)
 class StackSettings:
-    """A whole stack. A port of 0 takes any free one; `template` is a prompt template's file, "" the default.
+    """A whole stack. A port of 0 takes any free one; `template` is a file or one of the server's, "" its default.
 
     `hints_budget_ms`: time the server has for reading hints; after it the query is rewritten without. `registry`: of
     the checkpoints that the server follows, a folder; "" for the model alone. `min_rewrites`: that a model must write.

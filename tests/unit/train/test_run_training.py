@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from iterqr_server.models.cache import sha256_of
 from iterqr_server.models.progress import Silent
 from iterqr_server.models.weights import open_weights
 from iterqr_training.dataset.rows import Task
 from iterqr_training.errors import BaseModelError, RunError
-from iterqr_training.train.base_model import find_base, load_base
+from iterqr_training.train.base_model import best_precision, find_base, load_base
 from iterqr_training.train.progress import Quiet
 from iterqr_training.train.run import train
 from iterqr_training.train.settings import Method, Precision, Weighting
@@ -121,6 +122,38 @@ def test_bf16_trains_a_float32_adapter(tmp_path: Path) -> None:
     assert result["best"]["validation/loss"] < 0.9 * result["first"]["validation/loss"]
     adapter = load_file(settings.out / "adapter" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in adapter.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "multiplies", "best"),
+    [
+        (None, (), Precision.FP32),
+        (None, ("_is_avx512_bf16_supported",), Precision.BF16),
+        (None, ("_is_amx_tile_supported",), Precision.BF16),
+        (True, (), Precision.BF16),
+        (False, ("_is_avx512_bf16_supported",), Precision.FP32),  # that only converts it, whatever the CPU does
+    ],
+)
+def test_the_best_precision_is_what_the_hardware_multiplies_in(
+    monkeypatch: pytest.MonkeyPatch, on_gpu: bool | None, multiplies: tuple[str, ...], best: Precision
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: on_gpu is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation: on_gpu or including_emulation)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in multiplies)
+    assert best_precision() is best
+
+
+def test_a_run_notes_the_precision_that_auto_stood_for_and_goes_on_in_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_settings(tmp_path, precision=Precision.AUTO, epochs=1)
+    monkeypatch.setattr("iterqr_training.train.run.best_precision", lambda: Precision.FP32)
+    assert train(settings, Quiet()).record["settings"]["precision"] == "fp32"
+    monkeypatch.setattr("iterqr_training.train.run.best_precision", lambda: Precision.BF16)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    with pytest.raises(RunError, match="holds a run with other precision"):
+        train(settings, Quiet())
 
 
 def test_a_run_that_no_longer_improves_stops_and_keeps_its_best_weights(tmp_path: Path) -> None:

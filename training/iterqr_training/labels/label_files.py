@@ -9,10 +9,10 @@
 | kind | `rewrite` (default) or `item`; items have labels of relevance only |
 | region | up to 64 characters; empty, the default: every region |
 | weight | above 0, at most 1 (default 1) |
-| source | `human` (default), `click`, `reformulation`, `judge` or `truth` |
+| source | `human` (default), `click`, `reformulation`, `spelling`, `judge` or `truth` |
 | observed_at | ISO 8601 with a time zone |
 | band | `head`, `torso` or `tail` (default) |
-| clients | whole number, 0 or more: who searched with the query; of a reformulation the fewer of both |
+| clients | whole number, 0 or more: who searched with the query; of a reformulation or spelling the fewer of both |
 
 Unknown fields are errors. A file is read whole or not at all.
 """

@@ -111,7 +111,7 @@ def label_signals(
     told = [each for each in sources.references if each.name == HUMAN]
     if sources.learns_truth:
         told += truths
-    groups = [told_labels(each, candidates, searched_next.found) for each in told]
+    groups = [told_labels(each, candidates, [*reformulated, *spelt]) for each in told]
     merged = merge([clicks.labels, reformulated, spelt, judged, *groups])
     by_users = {"clicks": clicks.labels, REFORMULATIONS: reformulated}
     agreements, checks = _compared(by_users, merged.labels, believed, sources.references, settings)

@@ -165,7 +165,8 @@ class LearningStages:
 
     def _evaluate(self, iteration: int) -> StageOutcome:
         site, candidate = self._at(), self._candidate(iteration)
-        self._take_over_answers(iteration)
+        if self._champion_name(iteration) != UNTUNED:
+            self._take_over_answers(iteration)
         flags = {**site.server_flags, **candidate_flags(candidate)}
         with (
             self._untuned(iteration) as untuned,
@@ -180,7 +181,10 @@ class LearningStages:
         return StageOutcome()
 
     def _take_over_answers(self, iteration: int) -> None:
-        """The untuned model answers as it did in the iteration before, so it is asked once."""
+        """The untuned model, which is no champion now, writes what it wrote before: it need not be asked again.
+
+        A champion's answers tell the gates how long it takes beside the candidate, so they are always new.
+        """
         own = self._own(iteration).evaluation
         for earlier in reversed(range(1, iteration)):
             for known in self._own(earlier).evaluation.glob(f"*/{answers_file(own, UNTUNED).name}"):

@@ -231,6 +231,14 @@ def test_what_users_searched_for_is_as_real_as_what_they_clicked(tmp_path: Path)
     assert "| generation | rewrite | reformulation |" in (tmp_path / "dataset" / "DATASHEET.md").read_text("utf-8")
 
 
+def test_a_held_out_query_is_no_example_even_where_others_searched_for_it_next(tmp_path: Path) -> None:
+    wanted = make_label("noodle dish", "pad tai", source=LabelSource.REFORMULATION)
+    labels = [wanted, replace(wanted, task=Task.QUALITY), make_label("Pad-Tai", "noodle dish")]
+    folder = make_folder(tmp_path / "labels", labels, [make_chain("noodle dish"), make_chain("Pad-Tai")])
+    dataset = build_dataset([folder], [], ALL_TRAIN, held_out={query_key("pad tai")})
+    assert {(each.task, each.query) for each in dataset.splits["train"]} == {(task, "noodle dish") for task in Task}
+
+
 def test_a_new_dataset_takes_the_place_of_the_old_but_of_nothing_else(tmp_path: Path) -> None:
     folder = folder_of_many(tmp_path)
     dataset = build_dataset([folder], [], ALL_TRAIN)

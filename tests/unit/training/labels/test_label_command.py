@@ -112,6 +112,14 @@ def test_people_overrule_reformulations(inputs: list[str], tmp_path: Path) -> No
     assert about["overruled"] == {"reformulation": 1}
 
 
+def test_people_overrule_the_usual_spelling(inputs: list[str], tmp_path: Path) -> None:
+    human = write_lines(tmp_path / "human.jsonl", [told("Wings", "no", query="winggs")])
+    folder, about = label(inputs, tmp_path / "out", "--human", str(human), "--no-reformulations")
+    (relevance,) = (each for each in folder.labels if each.query == "winggs" and each.task == "relevance")
+    assert (relevance.source, relevance.region, relevance.positive) == ("human", "north", False)
+    assert about["overruled"] == {"spelling": 1}
+
+
 def test_agreement_tells_how_many_reformulations_are_right(
     inputs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

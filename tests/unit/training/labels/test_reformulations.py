@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from iterqr_training.dataset.rows import Band, LabelSource, Task
 from iterqr_training.errors import SettingError
-from iterqr_training.labels.candidates import TOO_FEW_CLIENTS, TOO_LONG, Queries, Query
-from iterqr_training.labels.merging import merge
+from iterqr_training.labels.candidates import TOO_FEW_CLIENTS, TOO_LONG, Candidates, Queries, Query
+from iterqr_training.labels.merging import merge, told_labels
 from iterqr_training.labels.positives import positive_rewrites
+from iterqr_training.labels.reference import HUMAN, reference
 from iterqr_training.labels.reformulation_pairs import reformulation_pairs
 from iterqr_training.labels.reformulations import (
     MISSPELT,
@@ -190,6 +191,15 @@ def test_labels_are_of_both_queries_evidence() -> None:
     for each in reformulation_labels(Reformulations((pair(query("murican food"), later),)), RULES):
         assert (each.source, each.positive, each.region) == (LabelSource.REFORMULATION, True, "north")
         assert (each.clients, each.observed_at) == (3, later.observed_at)
+
+
+def test_what_people_say_of_a_reformulation_is_known_to_as_few_clients() -> None:
+    later = replace(query("American", clients=3), observed_at=NOON + timedelta(hours=1))
+    said = reference(HUMAN, [make_label("murican food", "american", region="", source=LabelSource.HUMAN, clients=0)])
+    searched = reformulation_labels(Reformulations((pair(query("murican food"), later),)), RULES)
+    (label,) = told_labels(said, Candidates((), (), {}), searched)
+    assert (label.subject, label.region) == ("American", "north")
+    assert (label.clients, label.observed_at) == (3, later.observed_at)
 
 
 @pytest.mark.parametrize(("weight_of_click", "positive"), [(0.9, False), (0.4, True)])

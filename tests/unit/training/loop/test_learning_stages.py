@@ -218,6 +218,12 @@ def test_what_the_untuned_model_answered_is_taken_over(loop: Loop) -> None:
     assert loop.commands.answered == ["", '"of iteration 1"']
 
 
+def test_an_untuned_champion_is_asked_beside_its_candidate(loop: Loop) -> None:
+    loop.commands.refused = {1}
+    loop.go()
+    assert loop.commands.answered == ["", ""], "a gate compares how long both take, so both answer at one time"
+
+
 def test_a_refused_candidate_leaves_the_champion_and_the_loop_goes_on(loop: Loop) -> None:
     loop.commands.refused = {1}
     log = loop.go()
