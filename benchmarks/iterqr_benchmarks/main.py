@@ -49,6 +49,7 @@ _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
 # Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
 _SIM_BUDGET_MS = 10_000
+_LEARNING_RANK_CONSTANT = 20  # of six rewrites instead of three (DECISIONS record 38)
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
@@ -442,12 +443,13 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
+    learning_stack = _stack_flags(_SIM_BUDGET_MS, _LEARNING_RANK_CONSTANT)
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
     add_bench_loop_flags(
-        add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", sim_stack)
+        add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", learning_stack)
     )
     add_bench_ablation_flags(
-        add("ablation", _ablation, "train without one part at a time, and measure what each is worth", sim_stack)
+        add("ablation", _ablation, "train without one part at a time, and measure what each is worth", learning_stack)
     )
     add_truth_flags(
         add("truth", _truth, "write held-out queries of a simulated world, with the dishes that satisfy them")
@@ -520,9 +522,9 @@ def _add_signal_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 impressions")
 
 
-def _stack_flags(budget_ms: int) -> argparse.ArgumentParser:
+def _stack_flags(budget_ms: int, rank_constant: int = ChannelSettings().rank_constant) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    channel = ChannelSettings()
+    channel = ChannelSettings(rank_constant=rank_constant)
     parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
     parser.add_argument("--model", default=MODEL, help=f"name, local folder or hub id (default {MODEL})")
     parser.add_argument("--template", type=_file, metavar="FILE", help="prompt template (default: food delivery)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from iterqr_training.commands.loop import add_loop_flags, learn, loop_settings
 from iterqr_training.errors import TrainingError
@@ -22,7 +23,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 
 # Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.
-FLAGS = {
+_FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
     "dataset": (
@@ -32,6 +33,13 @@ FLAGS = {
     "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
     "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY)),
 }
+
+
+def command_flags(stack: StackSettings) -> Mapping[str, tuple[str, ...]]:
+    """Returns flags by command of `iterqr-train`: what is measured is fused as on the stack."""
+    channel = stack.channel
+    fusion = ("--rewrite-weight", f"{channel.rewrite_weight:g}", "--rank-constant", str(channel.rank_constant))
+    return {**_FLAGS, "evaluate": (*_FLAGS["evaluate"], *fusion)}
 
 
 def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +80,7 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
     traffic = loop_traffic(options, users, stack, options.canary_searches)
     folder = options.folder / "loop"
     try:
-        settings = loop_settings(options, folder, FLAGS)
+        settings = loop_settings(options, folder, command_flags(stack))
         return learn(settings, SimulatedTraffic(folder / "traffic", traffic, console), console)
     except TrainingError as error:
         raise MarketplaceError(str(error)) from error
