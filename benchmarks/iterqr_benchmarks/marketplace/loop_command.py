@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 
 from iterqr_training.commands.loop import add_loop_flags, learn, loop_settings
 from iterqr_training.errors import TrainingError
@@ -50,6 +51,7 @@ def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
         ("days", TrafficSettings().days, "of simulated time in each iteration"),
         ("threads", TrafficSettings().threads, "searches at the same time"),
         ("canary-searches", 200, "by which a canary is judged"),
+        ("measuring-times", 3, "times the users and needs in the round that measures the last checkpoint"),
     ):
         _add_number(parser, name, default, text)
     add_world_flags(parser)
@@ -78,6 +80,7 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
         users=options.users, searches=options.searches, days=options.days, seed=stack.seed, threads=options.threads
     )
     traffic = loop_traffic(options, users, stack, options.canary_searches)
+    traffic = replace(traffic, times={options.iterations + 1: options.measuring_times})
     folder = options.folder / "loop"
     try:
         settings = loop_settings(options, folder, command_flags(stack))

@@ -52,13 +52,18 @@ _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
 _BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
 _LONGEST_CACHE_S = 3_600  # what a node allows
 _PATIENCE_S = 60.0
+_MAX_TIMES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class LoopTraffic:
     """What to simulate. `traffic`: of each iteration and arm; its seed and start are the first iteration's.
 
-    `canary_searches`: of each trial. `heldout` and `validation`: queries of each band.
+    `canary_searches`: of each trial. `heldout` and `validation`: queries of each band. `times`: of an iteration, how
+    many times as many users and needs it has; 1 where not told.
+
+    Raises:
+        MarketplaceError: A number of `times` is out of its limits.
     """
 
     world: WorldSettings
@@ -67,12 +72,20 @@ class LoopTraffic:
     canary_searches: int = 200
     heldout: Mapping[Band, int] = field(default_factory=lambda: dict(HELDOUT))
     validation: Mapping[Band, int] = field(default_factory=lambda: dict(VALIDATION))
+    times: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for iteration, times in self.times.items():
+            if not 1 <= times <= _MAX_TIMES:
+                told = f"iteration {iteration} has {times:,} times the users and needs"
+                raise MarketplaceError(f"{told}; it must be from 1 to {_MAX_TIMES:,}")
 
     def of_iteration(self, iteration: int, arm: Arm) -> TrafficSettings:
         """Other users and needs in each iteration, later than those before; the same in all its arms."""
-        first = self.traffic
-        days = timedelta(days=(iteration - 1) * (first.days + 1))
-        return replace(first, seed=first.seed + iteration, start=first.start + days, arm=arm)
+        first, times = self.traffic, self.times.get(iteration, 1)
+        start = first.start + timedelta(days=(iteration - 1) * (first.days + 1))
+        users, searches = first.users * times, first.searches * times
+        return replace(first, users=users, searches=searches, seed=first.seed + iteration, start=start, arm=arm)
 
     def of_canary(self, iteration: int) -> TrafficSettings:
         """Others again."""
@@ -103,7 +116,7 @@ class SimulatedTraffic:
 
     @property
     def identity(self) -> str:
-        """See `TrafficSource`."""
+        """See `TrafficSource`. Which iteration has how many times the users depends on which is the last."""
         told = {
             "world": asdict(self._options.world),
             "traffic": {**asdict(self._options.traffic), "threads": 0},
@@ -135,16 +148,15 @@ class SimulatedTraffic:
 
     def play(self, site: Site, iteration: int, on_progress: OnProgress) -> Played:
         """See `TrafficSource`. The replay with rewrites is what labels come from: all of its users had them."""
-        of = self._options.traffic.searches * len(_ARMS)
+        needs = self._options.of_iteration(iteration, "treatment").searches
         applications, searches = {}, 0
         with _told():
             for number, (name, arm) in enumerate(_ARMS.items()):
                 applications[name] = f"loop-{iteration}-{name}"
                 traffic = self._options.of_iteration(iteration, arm)
-                before = number * self._options.traffic.searches
 
-                def told(now: Progress, before: int = before) -> None:
-                    on_progress(before + now.needs, of)
+                def told(now: Progress, before: int = number * needs) -> None:
+                    on_progress(before + now.needs, needs * len(_ARMS))
 
                 summary = run_against(
                     site.url,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from iterqr_benchmarks.errors import BenchmarkError
+from iterqr_benchmarks.errors import BenchmarkError, MarketplaceError
 from iterqr_benchmarks.marketplace import loop_traffic
 from iterqr_benchmarks.marketplace.loop_traffic import LoopTraffic, SimulatedTraffic
 from iterqr_benchmarks.marketplace.running import RunningMarket
@@ -38,6 +38,16 @@ def test_arms_of_an_iteration_have_the_same_users_and_iterations_have_others_lat
     first = OPTIONS.of_iteration(1, "control")
     assert first.seed != control.seed
     assert control.start - first.start >= timedelta(days=first.days + 1)  # nothing can be credited across them
+
+
+def test_the_measuring_round_has_more_of_the_same_needs_a_user() -> None:
+    wider = replace(OPTIONS, times={3: 4})
+    own, usual = wider.of_iteration(3, "split"), OPTIONS.of_iteration(3, "split")
+    assert own == replace(usual, users=4 * usual.users, searches=4 * usual.searches)
+    assert wider.of_iteration(2, "split") == OPTIONS.of_iteration(2, "split")
+    assert source(Path(), wider).identity == source(Path()).identity  # or a loop could not go on after its last
+    with pytest.raises(MarketplaceError, match=r"iteration 3 has 0 times .* from 1 to 100"):
+        replace(OPTIONS, times={3: 0})
 
 
 def test_a_canary_is_tried_by_others_than_those_whom_the_loop_learns_from() -> None:
