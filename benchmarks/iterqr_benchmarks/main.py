@@ -26,6 +26,7 @@ from iterqr_benchmarks.marketplace.ablation_command import (
     run_bench_ablation,
 )
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
+from iterqr_benchmarks.marketplace.learning import RANK_CONSTANT
 from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
@@ -49,7 +50,6 @@ _NON_TERMINAL_WIDTH = 130
 _TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
 # Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
 _SIM_BUDGET_MS = 10_000
-_LEARNING_RANK_CONSTANT = 20  # of six rewrites instead of three (DECISIONS record 38)
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
@@ -443,7 +443,7 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    learning_stack = _stack_flags(_SIM_BUDGET_MS, _LEARNING_RANK_CONSTANT)
+    learning_stack = _stack_flags(_SIM_BUDGET_MS, RANK_CONSTANT)
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
     add_bench_loop_flags(
         add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", learning_stack)

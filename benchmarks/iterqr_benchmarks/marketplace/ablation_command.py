@@ -11,7 +11,7 @@ from iterqr_training.errors import TrainingError
 from rich.console import Console
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.loop_command import add_world_flags, command_flags, loop_traffic
+from iterqr_benchmarks.marketplace.loop_command import add_world_flags, loop_traffic
 from iterqr_benchmarks.marketplace.loop_traffic import SimulatedTraffic
 from iterqr_benchmarks.marketplace.settings import TrafficSettings
 from iterqr_benchmarks.stack.settings import StackSettings
@@ -55,7 +55,7 @@ def run_bench_ablation(options: argparse.Namespace, stack: StackSettings, consol
     traffic = loop_traffic(options, TrafficSettings(seed=stack.seed), stack, 1)
     source = SimulatedTraffic(folder / "traffic", traffic, console)
     try:
-        flags = {name: command_flags(stack)[name] for name in ("train", "evaluate")}
+        flags = {name: source.flags[name] for name in ("train", "evaluate")}
         settings = ablation_settings(options, loop, folder, flags)
         for drawn in source.draw_truth():
             _require_same(drawn, loop / "traffic" / "truth" / drawn.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import replace
 
 from iterqr_training.commands.loop import add_loop_flags, learn, loop_settings
@@ -11,36 +10,10 @@ from iterqr_training.errors import TrainingError
 from rich.console import Console
 
 from iterqr_benchmarks.errors import MarketplaceError
-from iterqr_benchmarks.marketplace.loop_traffic import (
-    HELDOUT,
-    REWRITES_A_QUERY,
-    VALIDATION,
-    LoopTraffic,
-    SimulatedTraffic,
-    learning_stack,
-)
+from iterqr_benchmarks.marketplace.learning import learning_stack
+from iterqr_benchmarks.marketplace.loop_traffic import HELDOUT, VALIDATION, LoopTraffic, SimulatedTraffic
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
-
-# Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
-# systems are asked for as many rewrites as they must write, or latency would say who writes more.
-_FLAGS = {
-    "attribute": ("--min-clients", "1"),
-    "label": ("--min-clients", "1"),
-    "dataset": (
-        *("--min-clients", "1", "--max-rows-a-task", "300", "--max-rewrites", str(REWRITES_A_QUERY)),
-        *("--test-share", "0", "--validation-share", "0.05"),
-    ),
-    "train": ("--template", "food_delivery_six_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
-    "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY)),
-}
-
-
-def command_flags(stack: StackSettings) -> Mapping[str, tuple[str, ...]]:
-    """Returns flags by command of `iterqr-train`: what is measured is fused as on the stack."""
-    channel = stack.channel
-    fusion = ("--rewrite-weight", f"{channel.rewrite_weight:g}", "--rank-constant", str(channel.rank_constant))
-    return {**_FLAGS, "evaluate": (*_FLAGS["evaluate"], *fusion)}
 
 
 def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
@@ -83,8 +56,8 @@ def run_bench_loop(options: argparse.Namespace, stack: StackSettings, console: C
     traffic = replace(traffic, times={options.iterations + 1: options.measuring_times})
     folder = options.folder / "loop"
     try:
-        settings = loop_settings(options, folder, command_flags(stack))
-        return learn(settings, SimulatedTraffic(folder / "traffic", traffic, console), console)
+        source = SimulatedTraffic(folder / "traffic", traffic, console)
+        return learn(loop_settings(options, folder, source.flags), source, console)
     except TrainingError as error:
         raise MarketplaceError(str(error)) from error
 

@@ -27,6 +27,7 @@ from rich.console import Console
 
 from iterqr_benchmarks.errors import BenchmarkError, MarketplaceError
 from iterqr_benchmarks.index import DISHES_INDEX, HINTS_INDEX
+from iterqr_benchmarks.marketplace.learning import RANK_CONSTANT, command_flags, learning_stack
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, settle
@@ -45,8 +46,6 @@ from iterqr_benchmarks.stack.state import StackFolder
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
 VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
 _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
-REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
-_TEMPLATE = "food_delivery_six"
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
 _BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
@@ -93,15 +92,10 @@ class LoopTraffic:
         return replace(played, seed=played.seed + _CANARY_SEEDS, searches=self.canary_searches)
 
 
-def learning_stack(stack: StackSettings) -> StackSettings:
-    """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
-    channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
-    return replace(stack, template=stack.template or _TEMPLATE, min_rewrites=REWRITES_A_QUERY, channel=channel)
-
-
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     """A marketplace that a loop on two cores can learn from: what `iterqr-bench loop` plays by default."""
-    stack = learning_stack(StackSettings(channel=replace(StackSettings().channel, budget_ms=_BUDGET_MS)))
+    channel = replace(StackSettings().channel, budget_ms=_BUDGET_MS, rank_constant=RANK_CONSTANT)
+    stack = learning_stack(StackSettings(channel=channel))
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
     return SimulatedTraffic(folder, LoopTraffic(world, TrafficSettings(users=300, searches=1_200), stack), console)
 
@@ -125,6 +119,11 @@ class SimulatedTraffic:
             "truth": [dict(self._options.heldout), dict(self._options.validation)],
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    @property
+    def flags(self) -> Mapping[str, tuple[str, ...]]:
+        """See `TrafficSource`."""
+        return command_flags(self._options.stack)
 
     @contextmanager
     def running(self, registry: Path) -> Iterator[Site]:

@@ -95,7 +95,7 @@ def add_loop_flags(parser: argparse.ArgumentParser) -> None:
 def loop_settings(
     options: argparse.Namespace, folder: Path, flags: Mapping[str, tuple[str, ...]] | None = None
 ) -> LoopSettings:
-    """Returns what the flags of `add_loop_flags` say; `flags` by command come before those given.
+    """Returns what the flags of `add_loop_flags` say; `flags` of the traffic, by command, come before those given.
 
     Raises:
         SettingError: One is out of its limits.
@@ -107,11 +107,12 @@ def loop_settings(
 
 def run(options: argparse.Namespace, console: Console) -> int:
     """See `Command`."""
-    settings = loop_settings(options, options.out)
+    loop_settings(options, options.out)  # what is wrong with them is told before anything begins
     require_training()
     factory = _factory(options.traffic)
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    return learn(settings, factory(settings.folder / "traffic", console), console)
+    options.out.mkdir(parents=True, exist_ok=True)
+    source = factory(options.out / "traffic", console)
+    return learn(loop_settings(options, options.out, source.flags), source, console)
 
 
 def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> int:

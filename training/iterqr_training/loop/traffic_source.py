@@ -79,6 +79,11 @@ class TrafficSource(Protocol):
         """All that changes what users do, so that a folder is never gone on with by another traffic."""
         ...
 
+    @property
+    def flags(self) -> Mapping[str, tuple[str, ...]]:
+        """Flags of the loop's commands, by command, that these users call for; those given come after them."""
+        ...
+
     def running(self, registry: Path) -> AbstractContextManager[Site]:
         """Has node and server run while it is open; the server follows the registry, and keeps it over restarts."""
         ...

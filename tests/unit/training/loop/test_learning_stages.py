@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from iterqr_proto.registry import CheckpointRegistry
@@ -29,6 +30,7 @@ class Users:
     """A source over a server that runs already; counts what it was asked for."""
 
     identity = "users"
+    flags: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __init__(self, server: CheckpointServer) -> None:
         self.server = server

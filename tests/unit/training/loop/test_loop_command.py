@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from filelock import FileLock
 from iterqr_training.commands import loop as command
 from iterqr_training.errors import SourceError
 from iterqr_training.loop import command_runner
+from iterqr_training.loop.settings import LoopSettings
 from iterqr_training.loop.stage import Stage, StageOutcome
 from iterqr_training.main import main
 
 
 class NoUsers:
     identity = "nobody"
+    flags: Mapping[str, tuple[str, ...]] = MappingProxyType({"label": ("--min-clients", "1")})
 
 
 @pytest.fixture
@@ -75,6 +79,24 @@ def test_two_loops_do_not_work_in_one_folder(
     with FileLock(tmp_path / "loop" / ".lock"):
         assert run(tmp_path / "loop") == 1
     assert "another loop is at work" in capsys.readouterr().err
+    assert factory == [tmp_path / "loop" / "traffic"]
+
+
+def test_flags_given_come_after_those_that_the_users_call_for(
+    tmp_path: Path, factory: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[LoopSettings] = []
+
+    class Noting:
+        def __init__(self, settings: LoopSettings, *_: object) -> None:
+            asked.append(settings)
+
+        def do(self, _iteration: int, _stage: Stage) -> StageOutcome:
+            raise SourceError("that is enough")
+
+    monkeypatch.setattr(command, "LearningStages", Noting)
+    assert run(tmp_path / "loop", "--with", "label: --min-clients 3", "--with", "train: --epochs 2") == 1
+    assert asked[0].flags == {"label": ("--min-clients", "1", "--min-clients", "3"), "train": ("--epochs", "2")}
     assert factory == [tmp_path / "loop" / "traffic"]
 
 

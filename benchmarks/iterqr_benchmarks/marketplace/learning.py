@@ -1,0 +1,37 @@
+"""How a loop on two cores learns from the marketplace: what its stack serves, and what its commands are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from iterqr_benchmarks.stack.settings import StackSettings
+
+REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
+RANK_CONSTANT = 20  # of six rewrites instead of three (DECISIONS record 38)
+_TEMPLATE = "food_delivery_six"
+# Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
+# systems are asked for as many rewrites as they must write, or latency would say who writes more.
+_FLAGS = {
+    "attribute": ("--min-clients", "1"),
+    "label": ("--min-clients", "1"),
+    "dataset": (
+        *("--min-clients", "1", "--max-rows-a-task", "300", "--max-rewrites", str(REWRITES_A_QUERY)),
+        *("--test-share", "0", "--validation-share", "0.05"),
+    ),
+    "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
+    "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY)),
+}
+
+
+def learning_stack(stack: StackSettings) -> StackSettings:
+    """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
+    channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
+    return replace(stack, template=stack.template or _TEMPLATE, min_rewrites=REWRITES_A_QUERY, channel=channel)
+
+
+def command_flags(stack: StackSettings) -> Mapping[str, tuple[str, ...]]:
+    """Returns flags by command of `iterqr-train`: what is measured is fused as on the stack."""
+    channel = stack.channel
+    fusion = ("--rewrite-weight", f"{channel.rewrite_weight:g}", "--rank-constant", str(channel.rank_constant))
+    return {**_FLAGS, "evaluate": (*_FLAGS["evaluate"], *fusion)}
