@@ -39,7 +39,7 @@ from iterqr_benchmarks.signal_scale.run import SignalScaleOptions, run_signal_sc
 from iterqr_benchmarks.soak.own_server import OwnServer
 from iterqr_benchmarks.soak.run import SoakOptions, run_soak
 from iterqr_benchmarks.stack.checkpoint import served_checkpoint
-from iterqr_benchmarks.stack.leave_running import bring_up, take_down
+from iterqr_benchmarks.stack.leave_running import bring_up, running_stack, take_down
 from iterqr_benchmarks.stack.settings import MODEL, SEED, ChannelSettings, StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 from iterqr_benchmarks.tuning.policies import PolicyOptions, run_policies
@@ -134,6 +134,8 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 
 
 def _up(options: argparse.Namespace, console: Console) -> int:
+    if options.checkpoint is not None and running_stack(StackFolder(options.folder / "run")):
+        raise BenchmarkError("--checkpoint is served from the start: stop what is up with `iterqr-bench down` first")
     bring_up(options.folder / "run", _checkpoint_stack(options, console), console)
     return 0
 

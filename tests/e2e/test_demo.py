@@ -57,6 +57,9 @@ def test_up_leaves_a_stack_that_down_takes_down(tmp_path: Path) -> None:
         assert "curl" in up.stdout
         again = bench("up", "--folder", str(tmp_path))
         assert "already up" in again.stdout + again.stderr
+        tuned = bench("up", "--folder", str(tmp_path), "--checkpoint", str(tmp_path))
+        assert tuned.returncode == 1
+        assert "`iterqr-bench down` first" in tuned.stderr
         state = json.loads((tmp_path / "run/state.json").read_text("utf-8"))
         outcome = search(state, "chikn tikka massla")["ext"]["iterqr"]["outcome"]
         assert outcome in {"fused", "original_suffices", "no_rewrites"}  # what it is, is the model's affair
