@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from iterqr_dev_node import DEFAULT_VERSION, DevNodeError
+from iterqr_training.machine import usable_cores
 from rich.console import Console
 
 from iterqr_benchmarks.demo.run import DemoOptions, run_demo
@@ -31,7 +32,6 @@ from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
 from iterqr_benchmarks.queries.load import QuerySetName, load_queries
-from iterqr_benchmarks.report.machine import usable_cores
 from iterqr_benchmarks.rpc_load.run import LoadOptions, run_load
 from iterqr_benchmarks.search_load.run import SearchLoadOptions, run_search_load
 from iterqr_benchmarks.signal_scale.run import ENGINES as SIGNAL_ENGINES

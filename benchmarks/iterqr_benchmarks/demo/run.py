@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from iterqr_training.machine import this_machine
 from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -21,8 +22,8 @@ from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.queries import TailQuery, load_queries
 from iterqr_benchmarks.report.html import report_html
 from iterqr_benchmarks.report.json_file import report_json, write_whole
-from iterqr_benchmarks.report.machine import this_machine, versions
 from iterqr_benchmarks.report.model import Report, RunContext, build_report
+from iterqr_benchmarks.report.versions import versions
 from iterqr_benchmarks.stack.lifecycle import exclusive, start_stack, stop_stack
 from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder

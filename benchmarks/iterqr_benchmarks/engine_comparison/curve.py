@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_proto.rewrite_format import Prompt, Segment, load_template
+from iterqr_training.machine import this_machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Console, Group
@@ -28,7 +29,6 @@ from iterqr_benchmarks.engine_comparison.run import MAX_NEW_TOKENS, MAX_REWRITES
 from iterqr_benchmarks.engine_comparison.worker_process import EngineProcess, RunResult
 from iterqr_benchmarks.report.json_file import write_whole
 from iterqr_benchmarks.report.lines_plot import lines_plot
-from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.stack.settings import SEED
 
 SCHEMA = "iterqr-engine-curve/v1"

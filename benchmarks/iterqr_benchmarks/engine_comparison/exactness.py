@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_proto.rewrite_format import load_template
+from iterqr_training.machine import this_machine
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -21,7 +22,6 @@ from iterqr_benchmarks.engine_comparison.rendering import worker_prompt
 from iterqr_benchmarks.engine_comparison.run import MAX_NEW_TOKENS, MAX_REWRITES, open_engines
 from iterqr_benchmarks.engine_comparison.worker_process import Answer
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine
 
 SCHEMA = "iterqr-engine-exactness/v1"
 _AT_ONCE = 40  # prompts handed over together, for progress

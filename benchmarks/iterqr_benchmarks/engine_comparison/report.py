@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from iterqr_training.machine import Machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Group
@@ -18,7 +19,6 @@ from iterqr_benchmarks.engine_comparison.bars import bars_plot
 from iterqr_benchmarks.engine_comparison.engines import OURS
 from iterqr_benchmarks.engine_comparison.results import Measurement, Summary, add_counters, summarize
 from iterqr_benchmarks.report.json_file import plain_data
-from iterqr_benchmarks.report.machine import Machine
 
 SCHEMA = "iterqr-engine-comparison/v1"
 

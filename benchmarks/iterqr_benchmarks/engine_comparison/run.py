@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from iterqr_proto.rewrite_format import Template, load_template
+from iterqr_training.machine import this_machine
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -36,7 +37,6 @@ from iterqr_benchmarks.engine_comparison.worker_process import EngineProcess, En
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.stack.server_process import ModelBuild
 from iterqr_benchmarks.stack.state import StackFolder
 

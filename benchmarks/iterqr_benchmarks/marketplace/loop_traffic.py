@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -119,6 +120,12 @@ class SimulatedTraffic:
             "truth": [dict(self._options.heldout), dict(self._options.validation)],
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """See `TrafficSource`."""
+        told: Mapping[str, Any] = json.loads(json.dumps(asdict(self._options), default=str))
+        return told
 
     @property
     def flags(self) -> Mapping[str, tuple[str, ...]]:

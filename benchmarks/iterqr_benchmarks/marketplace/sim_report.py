@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
+from iterqr_training.machine import Machine, this_machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Group
@@ -18,7 +19,6 @@ from rich.text import Text
 from iterqr_benchmarks.marketplace.chain import ChainResult
 from iterqr_benchmarks.marketplace.truth import CreditScore
 from iterqr_benchmarks.report.json_file import plain_data
-from iterqr_benchmarks.report.machine import Machine, this_machine
 
 SCHEMA = "iterqr-simulation/v1"
 

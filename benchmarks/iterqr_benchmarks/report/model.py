@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from iterqr_training.machine import Machine
 
 from iterqr_benchmarks.demo.observation import FUSED, Hit, Observation
 from iterqr_benchmarks.demo.verdict import Verdict, judge
@@ -20,7 +21,6 @@ from iterqr_benchmarks.evaluation.comparison import (
     quality,
 )
 from iterqr_benchmarks.evaluation.coverage import Coverage, tail_coverage
-from iterqr_benchmarks.report.machine import Machine
 
 TOTAL_TIMING = "total_ms"
 REWRITE_TIMING = "rewrite_ms"

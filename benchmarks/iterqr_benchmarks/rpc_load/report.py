@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from iterqr_training.machine import Machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.table import Table
 
 from iterqr_benchmarks.report.json_file import plain_data
 from iterqr_benchmarks.report.lines_plot import lines_plot
-from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.rpc_load.samples import EARLY_SHARE, REJECTED, Call, LatencyNumbers, LoadNumbers, MemoryNumbers
 
 SCHEMA = "iterqr-rpc-load/v2"

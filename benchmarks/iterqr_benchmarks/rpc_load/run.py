@@ -20,6 +20,7 @@ import grpc
 import psutil
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
+from iterqr_training.machine import this_machine
 from rich.console import Console
 
 from iterqr_benchmarks.catalog import build_catalog
@@ -27,7 +28,7 @@ from iterqr_benchmarks.engine_comparison.prompt_set import load_prompts
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine, versions
+from iterqr_benchmarks.report.versions import versions
 from iterqr_benchmarks.rpc_load.phase import Phase, write_phase
 from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json, load_table
 from iterqr_benchmarks.rpc_load.samples import Load, capacity_per_s, load_numbers, memory_numbers, read_load

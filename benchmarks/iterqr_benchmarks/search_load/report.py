@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from iterqr_training.machine import Machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.table import Table
 
 from iterqr_benchmarks.engine_comparison.bars import bars_plot
 from iterqr_benchmarks.report.json_file import plain_data
-from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.search_load.arms import CACHED, CONTROL, UNCACHED
 from iterqr_benchmarks.search_load.plan import CLIENTS, PLAIN
 from iterqr_benchmarks.search_load.samples import Numbers, PhaseSamples, Summary, phase_numbers

@@ -18,6 +18,7 @@ import grpc
 from iterqr.rewrite.v1 import query_rewrite_service_pb2 as pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as pb_grpc
 from iterqr_dev_node import DEFAULT_VERSION, NodeInstance, NodeOptions, build_plugin
+from iterqr_training.machine import this_machine
 from opensearchpy import OpenSearch
 from rich.console import Console
 
@@ -27,7 +28,7 @@ from iterqr_benchmarks.index import DISHES_INDEX
 from iterqr_benchmarks.progress import Step, StepDisplay, step
 from iterqr_benchmarks.queries import load_queries
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine, versions
+from iterqr_benchmarks.report.versions import versions
 from iterqr_benchmarks.search_load.arms import FEWER_REWRITES, PIPELINES, SERVER_SETTING, all_arms
 from iterqr_benchmarks.search_load.plan import Arm, Plan, interleaved, write_plan
 from iterqr_benchmarks.search_load.report import SearchLoadReport, report_html, report_json, report_table, verdict

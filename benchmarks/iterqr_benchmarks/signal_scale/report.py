@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from iterqr_training.machine import Machine
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from rich.console import Group
@@ -16,7 +17,6 @@ from rich.text import Text
 
 from iterqr_benchmarks.report.json_file import plain_data
 from iterqr_benchmarks.report.lines_plot import lines_plot
-from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.signal_scale.agreement import Agreement
 from iterqr_benchmarks.signal_scale.measuring import Measured
 

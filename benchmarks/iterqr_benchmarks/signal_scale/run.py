@@ -14,13 +14,13 @@ from pathlib import Path
 
 from iterqr_dev_node.java import find_jdk
 from iterqr_training.errors import TrainingError
+from iterqr_training.machine import this_machine
 from iterqr_training.signals.engines import open_engine
 from rich.console import Console
 
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.progress import Step, StepDisplay, step
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.signal_scale.agreement import Agreement, compare_marts
 from iterqr_benchmarks.signal_scale.generator import GeneratorOptions, generate
 from iterqr_benchmarks.signal_scale.measuring import Measured, measure

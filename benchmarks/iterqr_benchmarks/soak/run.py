@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from iterqr_dev_node import DEFAULT_VERSION, NodeInstance, NodeOptions, build_plugin
+from iterqr_training.machine import this_machine
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
 from rich.console import Console
@@ -20,7 +21,7 @@ from iterqr_benchmarks.catalog import build_catalog
 from iterqr_benchmarks.index import DISHES_INDEX, dishes_mapping
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.report.json_file import write_whole
-from iterqr_benchmarks.report.machine import this_machine, versions
+from iterqr_benchmarks.report.versions import versions
 from iterqr_benchmarks.soak.checks import Counts, checks, trends
 from iterqr_benchmarks.soak.mix import Searcher, Tally, Target
 from iterqr_benchmarks.soak.report import SoakReport, soak_html, soak_json, soak_table

@@ -16,6 +16,7 @@ from typing import Any
 from iterqr_proto.policy import Curve, Policy, default_policy
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, replay
 from iterqr_training.evaluate.policy_fit import MAX_HARM_RATE, OVERLAPS, STRENGTHS
+from iterqr_training.machine import this_machine
 from rich.console import Console
 from rich.table import Table
 
@@ -23,7 +24,6 @@ from iterqr_benchmarks.evaluation.comparison import DEEP_CUTOFF, Comparison, Ran
 from iterqr_benchmarks.evaluation.ranking import precision_at
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.report.json_file import plain_data, write_whole
-from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.tuning.gather import Gathered, load
 
 EVEN = Policy("even")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from iterqr_proto.policy import default_policy
 from iterqr_training.evaluate.fusion import FusionRule
+from iterqr_training.machine import this_machine
 from opensearchpy import OpenSearch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,7 +25,7 @@ from iterqr_benchmarks.evaluation.comparison import DEEP_CUTOFF
 from iterqr_benchmarks.progress import StepDisplay, step
 from iterqr_benchmarks.queries import TailQuery, load_queries
 from iterqr_benchmarks.report.json_file import plain_data, write_whole
-from iterqr_benchmarks.report.machine import this_machine, versions
+from iterqr_benchmarks.report.versions import versions
 from iterqr_benchmarks.stack.lifecycle import exclusive, start_stack, stop_stack
 from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder

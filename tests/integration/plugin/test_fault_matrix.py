@@ -27,8 +27,9 @@ from typing import Any
 
 import grpc
 import pytest
-from iterqr_benchmarks.report.machine import this_machine, versions
+from iterqr_benchmarks.report.versions import versions
 from iterqr_dev_node import NodeInstance, NodeOptions, build_plugin
+from iterqr_training.machine import this_machine
 from opensearchpy import OpenSearch
 from support.broken_endpoints import GARBAGE, HTTP_1
 from support.certificates import make_identity

@@ -40,7 +40,7 @@ from iterqr_benchmarks.engine_comparison.worker_process import Answer, EnginePro
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.queries import load_queries
 from iterqr_benchmarks.queries.load import QuerySetName
-from iterqr_benchmarks.report.machine import Machine
+from iterqr_training.machine import Machine
 from rich.console import Console
 
 QUERY_SETS: tuple[QuerySetName, ...] = ("heldout", "tuning")

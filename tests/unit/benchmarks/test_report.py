@@ -11,8 +11,9 @@ from iterqr_benchmarks.demo.observation import ChannelTag, Observation
 from iterqr_benchmarks.demo.verdict import judge
 from iterqr_benchmarks.report.html import channel_label, report_html
 from iterqr_benchmarks.report.json_file import report_json
-from iterqr_benchmarks.report.machine import this_machine, versions
 from iterqr_benchmarks.report.model import Report, RunContext, build_report
+from iterqr_benchmarks.report.versions import versions
+from iterqr_training.machine import this_machine
 from support.observations import make_observation, make_rewrite, make_rewriting
 
 

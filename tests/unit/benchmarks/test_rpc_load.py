@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.rpc_load.phase import Phase, read_phase, write_phase
 from iterqr_benchmarks.rpc_load.report import LoadReport, PhaseReport, load_html, load_json
 from iterqr_benchmarks.rpc_load.samples import (
@@ -18,6 +17,7 @@ from iterqr_benchmarks.rpc_load.samples import (
     read_load,
     write_load,
 )
+from iterqr_training.machine import Machine
 
 CALLS = (
     Call(0.0, 100.0, "OK", 3, repeated=False, server_timed=False, delayed_ms=1.0),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from iterqr_benchmarks.report.machine import Machine
 from iterqr_benchmarks.search_load.arms import CACHED, CONTROL, UNCACHED, all_arms
 from iterqr_benchmarks.search_load.plan import CLIENTS, PLAIN, Arm, Phase, Plan, interleaved, read_plan, write_plan
 from iterqr_benchmarks.search_load.report import SearchLoadReport, verdict
@@ -19,6 +18,7 @@ from iterqr_benchmarks.search_load.samples import (
     summaries,
     write_samples,
 )
+from iterqr_training.machine import Machine
 
 
 def samples(arm: str, *latencies_ms: float, number: int = 1, node_cpu_s: float = 0.02) -> PhaseSamples:

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from iterqr_benchmarks.report.machine import this_machine
 from iterqr_benchmarks.signal_scale import generator
 from iterqr_benchmarks.signal_scale.agreement import Agreement, compare_marts
 from iterqr_benchmarks.signal_scale.generator import GeneratorOptions, generate
 from iterqr_benchmarks.signal_scale.measuring import Measured
 from iterqr_benchmarks.signal_scale.report import SignalScaleReport, scale_html, scale_json, verdict
+from iterqr_training.machine import this_machine
 from iterqr_training.signals.engines import open_engine
 from iterqr_training.signals.marts import write_marts
 from iterqr_training.signals.tables import EVENTS, HIT_CHANNELS, HITS, IMPRESSIONS, MARTS, REWRITES, TableSpec

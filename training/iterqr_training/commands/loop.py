@@ -134,7 +134,7 @@ def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> in
                 run_loop(settings.iterations, work, log, progress)
         finally:
             if log.seconds():
-                page = write_report(read_loop_report(settings, log), settings.folder)
+                page = write_report(read_loop_report(settings, source.settings, log), settings.folder)
                 console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from iterqr_training.loop.loop_log import LoopLog
 from iterqr_training.loop.machine import planned
 from iterqr_training.loop.settings import LoopSettings
 from iterqr_training.loop.stage import Stage
+from iterqr_training.machine import Machine, this_machine
 
 TOLD_BANDS = ("tail", "all")
 TOLD_MEASURES = (
@@ -95,15 +96,17 @@ class IterationReport:
 
 @dataclass(frozen=True, slots=True)
 class LoopReport:
-    """All iterations that have begun, in order."""
+    """All iterations that have begun, in order. `settings`: what the loop and its traffic were told."""
 
     created_at: str
+    machine: Machine
+    settings: Mapping[str, Any]
     planned_iterations: int
     iterations: tuple[IterationReport, ...]
 
 
-def read_loop_report(settings: LoopSettings, log: LoopLog) -> LoopReport:
-    """Reads what there is.
+def read_loop_report(settings: LoopSettings, traffic: Mapping[str, Any], log: LoopLog) -> LoopReport:
+    """Reads what there is. `traffic`: the settings of whoever has users.
 
     Raises:
         StoreError: A file of a stage that is done cannot be read.
@@ -112,6 +115,13 @@ def read_loop_report(settings: LoopSettings, log: LoopLog) -> LoopReport:
     begun = [number for number, _ in planned(settings.iterations) if log.find(number, Stage.SERVE) is not None]
     return LoopReport(
         datetime.now(UTC).isoformat(timespec="seconds"),
+        this_machine(),
+        {
+            "canary_percent": settings.canary_percent,
+            "flags": {command: list(flags) for command, flags in settings.flags.items()},
+            "limits": asdict(settings.limits),
+            "traffic": dict(traffic),
+        },
         settings.iterations,
         tuple(_iteration(folder.iteration(number), number, settings.iterations, log) for number in begun),
     )

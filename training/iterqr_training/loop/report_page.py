@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -25,6 +26,7 @@ def report_page(report: LoopReport) -> str:
         measures=[BY_NAME[name] for name in TOLD_MEASURES],
         bands=TOLD_BANDS,
         stages=list(Stage),
+        settings=json.dumps(report.settings, indent=1, ensure_ascii=False),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 EXPERIMENT, CONTROL, TREATMENT = "experiment", "control", "treatment"
 OnProgress = Callable[[int, int], None]
@@ -77,6 +77,11 @@ class TrafficSource(Protocol):
     @property
     def identity(self) -> str:
         """All that changes what users do, so that a folder is never gone on with by another traffic."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What it was told, as JSON has it, for people to do it again."""
         ...
 
     @property

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from iterqr_proto.rewrite_format import FORMAT_VERSION, SCORING_VERSION
 
 from iterqr_training.errors import RunError
 from iterqr_training.files import write_json
+from iterqr_training.machine import this_machine
 from iterqr_training.train.settings import TrainSettings, differing, settings_json
 
 RUN_FILE = "run.json"
@@ -53,7 +53,7 @@ def begun_record(settings: TrainSettings, parts: Ingredients, machine: Mapping[s
         },
         "settings": settings_json(settings),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in _PACKAGES},
-        "machine": {"platform": platform.platform(), "cores": os.cpu_count(), **machine},
+        "machine": {**asdict(this_machine()), **machine},
     }
 
 

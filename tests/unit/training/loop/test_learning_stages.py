@@ -31,6 +31,7 @@ class Users:
 
     identity = "users"
     flags: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    settings: Mapping[str, object] = MappingProxyType({"seed": 7})
 
     def __init__(self, server: CheckpointServer) -> None:
         self.server = server
@@ -168,7 +169,7 @@ class Loop:
         return log
 
     def report(self) -> LoopReport:
-        return read_loop_report(self.settings, LoopLog(self.settings.folder, "one"))
+        return read_loop_report(self.settings, {"seed": 7}, LoopLog(self.settings.folder, "one"))
 
     @contextmanager
     def _serve(self, name: str, model: Mapping[str, str], _folder: Path) -> Iterator[str]:
@@ -337,6 +338,8 @@ def test_the_report_tells_every_round_and_escapes_queries(loop: Loop) -> None:
     assert "&lt;pho&gt;" in page
     assert "<pho>" not in page
     told = json.loads((loop.settings.folder / "report.json").read_text("utf-8"))
+    assert told["settings"]["traffic"] == {"seed": 7}
+    assert told["machine"]["cores"] >= 1
     assert [each["verdict"] for each in told["iterations"]] == ["promoted", "refused", "measured"]
     assert [each["served_name"] for each in told["iterations"]] == ["untuned", "iteration 1", "iteration 1"]
     first = told["iterations"][0]

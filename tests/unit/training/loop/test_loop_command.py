@@ -20,6 +20,7 @@ from iterqr_training.main import main
 
 class NoUsers:
     identity = "nobody"
+    settings: Mapping[str, object] = MappingProxyType({"seed": 7})
     flags: Mapping[str, tuple[str, ...]] = MappingProxyType({"label": ("--min-clients", "1")})
 
 

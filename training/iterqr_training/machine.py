@@ -1,14 +1,11 @@
-"""What a run was measured on and with."""
+"""The computer that something was measured on."""
 
 from __future__ import annotations
 
 import os
 import platform
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-
-_DISTRIBUTIONS = ("iterqr-benchmarks", "iterqr-server", "iterqr-proto", "onnxruntime", "grpcio", "opensearch-py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +33,6 @@ def this_machine() -> Machine:
 def usable_cores() -> int:
     """Cores this process may use, where the system tells; else those there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def versions(opensearch_version: str) -> dict[str, str]:
-    """The versions that matter to the numbers, by name."""
-    found = {"opensearch": opensearch_version}
-    for name in _DISTRIBUTIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def _processor() -> str:
