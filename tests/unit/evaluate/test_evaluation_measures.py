@@ -16,7 +16,7 @@ from iterqr_training.evaluate.judge import Judgment
 from iterqr_training.evaluate.latency import latency
 from iterqr_training.evaluate.query_sums import QuerySums, query_sums
 from iterqr_training.evaluate.rewriter import NoRewriter, Rewriter
-from iterqr_training.evaluate.text_variety import distinct, self_bleu, text_variety
+from iterqr_training.evaluate.text_variety import DISTINCT_GRAMS, distinct, self_bleu, text_variety
 from support.evaluations import EVEN, RESAMPLES, ScriptedEmbedder, ScriptedRewriter, answer, evaluated, truth, window
 
 # Scores fall to a tenth, so the result is weak and rewrites have their whole weight.
@@ -171,6 +171,20 @@ def test_distinct_counts_grams_of_all_texts() -> None:
     assert distinct(["a b", "a c"], 1) == 3 / 4
     assert distinct(["a b", "a b", "a c"], 2) == 2 / 3
     assert math.isnan(distinct(["a"], 2))
+
+
+def test_who_writes_more_of_the_same_is_as_varied() -> None:
+    words = np.random.default_rng(5).zipf(1.3, 6_000) % 3_000
+    once, ten_times = ([f"w{word}" for word in words[:count]] for count in (600, 6_000))
+    assert len(set(ten_times)) / 6_000 < 0.7 * len(set(once)) / 600
+    assert distinct(ten_times, 1) == pytest.approx(distinct(once, 1), rel=0.05)
+
+
+def test_distinct_is_what_is_expected_of_so_many_drawn() -> None:
+    words = [f"w{number}" for number in np.random.default_rng(6).integers(0, 900, 1_500)]
+    draws = np.random.default_rng(7)
+    found = [len(set(draws.choice(words, DISTINCT_GRAMS, replace=False))) for _ in range(400)]
+    assert distinct(words, 1) * DISTINCT_GRAMS == pytest.approx(np.mean(found), abs=4 * float(np.std(found)) / 20)
 
 
 def test_self_bleu_tells_a_collapsed_generator_from_a_varied_one() -> None:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from iterqr_proto.rewrite_format import comparison_form
 from sacrebleu.metrics.bleu import BLEU
+from scipy.stats import hypergeom
 
 from iterqr_training.evaluate.rewriter import Answer
 
 SELF_BLEU_TEXTS = 200
+DISTINCT_GRAMS = 500
 _BLEU_ORDER = 2  # rewrites have two to five words
 
 
@@ -25,7 +27,7 @@ class TextVariety:
         texts: Number of rewrites.
         unique_share: Distinct texts among them.
         top_share: Share of the answers with rewrites that hold the most common rewrite.
-        distinct_1: Distinct words for each word (Li et al., NAACL 2016).
+        distinct_1: Distinct words for each word (Li et al., NAACL 2016), see `distinct`.
         distinct_2: The same of pairs of neighbouring words.
         self_bleu: Mean BLEU of a first rewrite against the other answers' first rewrites, 0 (nothing shared) to 1
             (Zhu et al., SIGIR 2018), with pairs of words at most; of `SELF_BLEU_TEXTS` drawn by seed if there are more.
@@ -55,13 +57,20 @@ def text_variety(answers: Sequence[Answer], *, seed: int) -> TextVariety:
 
 
 def distinct(texts: Sequence[str], order: int) -> float:
-    """Returns distinct n-grams for each n-gram; NaN if there is none."""
+    """Returns distinct n-grams for each n-gram among `DISTINCT_GRAMS` drawn of all, as expected; NaN if there is none.
+
+    Of all it would fall with their number, and a system that writes more would look less varied (Liu et al., ACL 2022);
+    drawing as many of each is rarefaction (Hurlbert, Ecology 1971). Fewer than that are all taken.
+    """
     grams = [
         tuple(words[start : start + order])
         for words in (text.split() for text in texts)
         for start in range(len(words) - order + 1)
     ]
-    return len(set(grams)) / len(grams) if grams else math.nan
+    drawn = min(len(grams), DISTINCT_GRAMS)
+    times = np.fromiter(Counter(grams).values(), dtype=np.int64)
+    missed = hypergeom.pmf(0, len(grams), times, drawn)
+    return float(np.sum(1 - missed)) / drawn if drawn else math.nan
 
 
 def self_bleu(texts: Sequence[str], *, seed: int) -> float:

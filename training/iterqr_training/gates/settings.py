@@ -62,7 +62,7 @@ class GateSettings:
         max_empty_rate: Share of queries without results.
         min_unique_share: Distinct rewrites among all.
         max_top_share: Share of queries that get one and the same rewrite.
-        min_distinct_2: Distinct pairs of words among all.
+        min_distinct_2: Distinct pairs of words among as many as `distinct` draws.
         max_self_bleu: Likeness of first rewrites of different queries.
         min_coverage: Share of queries with a rewrite.
         min_well_formed: Share of answers in the format.
@@ -85,7 +85,7 @@ class GateSettings:
     max_empty_rate: float = 0.1
     min_unique_share: float = 0.2
     max_top_share: float = 0.2
-    min_distinct_2: float = 0.15
+    min_distinct_2: float = 0.25
     max_self_bleu: float = 0.9
     min_coverage: float = 0.2
     min_well_formed: float = 0.98

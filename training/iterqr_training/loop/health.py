@@ -39,7 +39,7 @@ class Reading:
         name: Of the checkpoint, for people.
         empty_rate: Share of queries without results.
         drift: Mean embedding distance of query and rewrite.
-        distinct_2: Distinct pairs of words among all of its rewrites.
+        distinct_2: Distinct pairs of words among as many of its rewrites as `distinct` draws.
         novelty: Share of rewrites that the checkpoint before did not give; NaN for the first.
     """
 
