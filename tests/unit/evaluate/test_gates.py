@@ -165,6 +165,13 @@ def test_a_worse_checkpoint_is_stopped_by_the_comparison_with_the_champion(tmp_p
 def test_slow_silent_malformed_and_failing_checkpoints_have_gates(tmp_path: Path) -> None:
     slow = evaluate_candidate(tmp_path / "slow", script(lambda number: (good(number),), latency_ms=20.0))
     assert refused(checked(slow)) == ["latency"]
+    terse = replace(slow.system("champion"), name="terse", latency=replace(slow.system("champion").latency, p95_ms=1.0))
+    both = replace(slow, systems=(*slow.systems, terse))
+    assert "over that of champion is 2" in checked(slow).refused[0].sentence
+    assert refused(check_gates(both, "champion", "terse", SETTINGS)) == ["latency"]
+    assert check_gates(both, "champion", "terse", SETTINGS, baseline="champion").passed
+    with pytest.raises(SettingError, match="nobody"):
+        check_gates(both, "champion", "terse", SETTINGS, baseline="nobody")
 
     answers = dict(script(lambda number: (good(number),)))
     for number in range(2):

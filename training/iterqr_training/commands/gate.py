@@ -36,6 +36,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--evaluation", type=Path, required=True, metavar="FILE", help="what `evaluate` wrote")
     parser.add_argument("--candidate", required=True, metavar="NAME", help="system that wants to serve")
     parser.add_argument("--champion", required=True, metavar="NAME", help="system that serves")
+    parser.add_argument(
+        "--baseline", default="", metavar="NAME", help="system to compare latency with (default: the champion)"
+    )
     parser.add_argument("--datasheet", type=Path, metavar="FILE", help="of the data that the candidate learned from")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="bounds (default: built in)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="to write the verdict to")
@@ -46,7 +49,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     settings = GateSettings() if options.settings is None else read_gate_settings(options.settings)
     labels = LabelAgreement() if options.datasheet is None else read_label_agreement(options.datasheet)
     evaluation = read_evaluation(options.evaluation)
-    report = check_gates(evaluation, options.candidate, options.champion, settings, labels)
+    report = check_gates(evaluation, options.candidate, options.champion, settings, labels, baseline=options.baseline)
     if options.json is not None:
         write_gate_report(options.json, report)
     if not console.is_terminal:

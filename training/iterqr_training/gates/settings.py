@@ -67,7 +67,7 @@ class GateSettings:
         min_coverage: Share of queries with a rewrite.
         min_well_formed: Share of answers in the format.
         max_failure_rate: Share of queries without an answer.
-        max_latency_ratio: 95th percentile over the champion's.
+        max_latency_ratio: 95th percentile over the champion's, or that of the baseline if there is one.
         max_perplexity_ratio: On general text, over the champion's.
         min_kappa: Agreement of labels, as the datasheet says.
         required: Gates that must be measured; another that is not is only told.
