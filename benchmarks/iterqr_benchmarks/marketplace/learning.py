@@ -10,16 +10,17 @@ from iterqr_benchmarks.stack.settings import StackSettings
 REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
 RANK_CONSTANT = 20  # of six rewrites instead of three (DECISIONS record 38)
 _TEMPLATE = "food_delivery_six"
-# Made-up users need no protection, 900 rows take two cores minutes, and what is measured on has queries of its own. All
+# Made-up users need no protection, 1,000 rows take two cores minutes, and what is measured on has its own queries. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
     "dataset": (
-        *("--min-clients", "1", "--max-rows-a-task", "300", "--max-rewrites", str(REWRITES_A_QUERY)),
+        *("--min-clients", "1", "--max-rows-a-task", "200", "--max-generation-rows", "600"),
+        *("--max-rewrites", str(REWRITES_A_QUERY)),
         *("--test-share", "0", "--validation-share", "0.05"),
     ),
-    "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
+    "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--validate-every", "50"),
     "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY)),
 }
 

@@ -26,7 +26,8 @@ class AblationLines:
         line += ["--exclude", str(site.heldout), "--exclude", str(site.validation)]
         line = self._with_flags(line)
         line += ["--validation-share", "0", "--test-share", "0"]
-        line += ["--max-rows-a-task", "0", "--max-rows", str(self._settings.examples), "--tasks", self._tasks()]
+        line += ["--max-rows-a-task", "0", "--max-generation-rows", "0"]
+        line += ["--max-rows", str(self._settings.examples), "--tasks", self._tasks()]
         line += [] if self._parts.hints else ["--no-hints"]
         return [*line, *([] if self._parts.chain else ["--no-chain"])]
 

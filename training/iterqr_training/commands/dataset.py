@@ -51,6 +51,7 @@ _MEANINGS = {
     "max_pairs_a_query": "examples of a query and its rewrites in each other task",
     "max_items_a_query": "examples of a query and items",
     "max_rows_a_task": "training rows of a task, drawn evenly from bands and answers; 0: all",
+    "max_generation_rows": "of generation, another number than of the other tasks; 0: as of them",
     "max_rows": "training rows of all tasks, as many of each as it has; 0: all",
     "tasks": "of which there are rows",
     "hints": "leave out the hints of all rows",

@@ -78,11 +78,14 @@ def limit_tasks(
 ) -> list[Example]:
     """Keeps at most `max_rows_a_task` of each task, if it is set, of them `replay_share` of earlier iterations.
 
+    Of generation it keeps `max_generation_rows`, if that is set.
+
     Bands, answers and kinds of subject take turns, so that what is rare stays; who of them is drawn, a digest decides.
     """
-    if not settings.max_rows_a_task:
+    if not (settings.max_rows_a_task or settings.max_generation_rows):
         return list(examples)
-    most = dict.fromkeys(Task, settings.max_rows_a_task)
+    most = dict.fromkeys(Task, settings.max_rows_a_task or len(examples))
+    most[Task.GENERATION] = settings.max_generation_rows or most[Task.GENERATION]
     return _limited(examples, newest, most, settings, left_out, "over the rows of a task")
 
 

@@ -24,6 +24,7 @@ class DatasetSettings:
         max_pairs_a_query: Examples of a query and its rewrites in each of the other tasks.
         max_items_a_query: Examples of a query and items.
         max_rows_a_task: Training rows of a task, drawn evenly from bands and answers; 0: all.
+        max_generation_rows: Of generation, another number than of the other tasks; 0: `max_rows_a_task`.
         max_rows: Training rows of all tasks together, as many of each task as of the others as far as it has them;
             0: all.
         tasks: Of which there are rows.
@@ -51,6 +52,7 @@ class DatasetSettings:
     max_pairs_a_query: int = 6
     max_items_a_query: int = 2
     max_rows_a_task: int = 0
+    max_generation_rows: int = 0
     max_rows: int = 0
     tasks: tuple[Task, ...] = tuple(Task)
     hints: bool = True
@@ -72,6 +74,7 @@ class DatasetSettings:
             ("max_pairs_a_query", 1, 1_000),
             ("max_items_a_query", 1, 1_000),
             ("max_rows_a_task", 0, 1_000_000_000),
+            ("max_generation_rows", 0, 1_000_000_000),
             ("max_rows", 0, 1_000_000_000),
             ("click_floor", 0, 1),
             ("replay_share", 0, 1),

@@ -263,7 +263,7 @@ def test_a_task_without_rows_is_told(world: World) -> None:
 
 def test_what_is_alike_wins_over_a_persons_flags(world: World) -> None:
     given = {
-        "dataset": ("--max-rows", "9", "--max-rewrites", "6"),
+        "dataset": ("--max-generation-rows", "7", "--max-rows", "9", "--max-rewrites", "6"),
         "train": ("--epochs", "9", "--tasks", "quality", "--lora-rank", "4"),
         "export": ("--quantization", "int4"),
         "evaluate": ("--embedder", "none"),
@@ -275,7 +275,7 @@ def test_what_is_alike_wins_over_a_persons_flags(world: World) -> None:
         every = [lines.dataset(site), lines.train(site), lines.export(site), lines.evaluate(site, "server:1")]
     options = [commands._parser.parse_args(line) for line in every]
     made: argparse.Namespace = options[0]
-    assert (made.max_rows, made.max_rows_a_task, made.max_rewrites) == (300, 0, 6)
+    assert (made.max_rows, made.max_rows_a_task, made.max_generation_rows, made.max_rewrites) == (300, 0, 0, 6)
     assert (made.validation_share, made.test_share) == (0, 0)
     assert made.tasks == options[1].tasks == (Task.GENERATION, Task.RELEVANCE)
     assert (options[1].max_steps, options[1].validate_every, options[1].lora_rank) == (57, 0, 4)

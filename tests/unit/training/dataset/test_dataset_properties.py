@@ -130,10 +130,10 @@ def test_replay_has_no_more_than_its_share(found: list[Example], share: float) -
             assert old <= share * len(mine) + 1e-6
 
 
-@given(examples(), st.integers(1, 20), SHARES)
-def test_a_small_budget_keeps_what_is_rare(found: list[Example], most: int, share: float) -> None:
+@given(examples(), st.integers(0, 20), st.integers(0, 20), SHARES)
+def test_a_small_budget_keeps_what_is_rare(found: list[Example], most: int, of_generation: int, share: float) -> None:
     left_out: Counter[str] = Counter()
-    rules = DatasetSettings(max_rows_a_task=most, replay_share=share)
+    rules = DatasetSettings(max_rows_a_task=most, max_generation_rows=of_generation, replay_share=share)
     kept = limit_tasks(found, 2, rules, left_out)
     assert len(kept) + left_out.total() == len(found)
 
@@ -143,9 +143,10 @@ def test_a_small_budget_keeps_what_is_rare(found: list[Example], most: int, shar
     for task in Task:
         mine = [each for each in kept if each.task is task]
         every = [each for each in found if each.task is task]
-        assert len(mine) == min(most, len(every))
+        limit = (of_generation if task is Task.GENERATION else 0) or most or len(every)
+        assert len(mine) == min(limit, len(every))
         new = [each for each in every if each.iteration == 2]
-        if task is not Task.GENERATION and len(new) == len(every) and len(strata(every)) <= most:
+        if task is not Task.GENERATION and len(new) == len(every) and len(strata(every)) <= limit:
             assert strata(mine) == strata(every)
 
 
