@@ -124,14 +124,8 @@ class CommandLines:
     def gate(self, champion: str) -> list[str]:
         """Of the candidate against what serves."""
         line = ["gate", "--evaluation", str(self._own.evaluation_json), "--candidate", CANDIDATE]
-        line += [
-            "--champion",
-            champion,
-            "--baseline",
-            UNTUNED,
-            "--datasheet",
-            str(self._own.dataset / "datasheet.json"),
-        ]
+        line += ["--champion", champion, "--baseline", UNTUNED]
+        line += ["--datasheet", str(self._own.dataset / "datasheet.json")]
         return self._with_flags([*line, "--json", str(self._own.gate)])
 
     def seal(self, candidate: Path, parent: str) -> list[str]:
