@@ -48,10 +48,13 @@ class OriginalFeatures:
     """What a policy knows of the original's own result.
 
     `hits`: in its window. `flatness`: score of the last of its first `TOP` hits over that of the first; 0 without hits.
+    `score_a_character`: score of the first hit over the length of the user's text in code points; 0 without hits. A
+    text that the index does not know scores low for its length, whatever its hits.
     """
 
     hits: int
     flatness: float
+    score_a_character: float = 0.0
 
     @property
     def strength(self) -> float:
@@ -69,6 +72,18 @@ class RewriteFeatures:
 
 
 @dataclass(frozen=True, slots=True)
+class WeakOriginal:
+    """Beside a result that matches badly, rewrites lead.
+
+    Where the original has hits and its `score_a_character` is below this one, `factor`, 0 to 10, takes the place of the
+    factors of strength and overlap.
+    """
+
+    score_a_character: float
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """See schemas/policy_v1.schema.json."""
 
@@ -80,6 +95,7 @@ class Policy:
     confidence_factor: Curve = Curve()
     strength_factor: Curve = Curve()
     overlap_factor: Curve = Curve()
+    weak_original: WeakOriginal | None = None
 
     def rewrites(self, characters: int) -> bool:
         """Whether a query of this many code points is rewritten at all."""
@@ -89,16 +105,22 @@ class Policy:
         """Returns the rewrite's weight as a share of the pipeline's; 0: it takes no part."""
         if rewrite.position >= self.max_rewrites or rewrite.confidence < self.min_confidence:
             return 0.0
-        factor = self.confidence_factor.at(rewrite.confidence) * self.strength_factor.at(original.strength)
+        factor = self.confidence_factor.at(rewrite.confidence)
+        weak = self.weak_original
+        if weak is not None and original.hits and original.score_a_character < weak.score_a_character:
+            return factor * weak.factor
+        factor *= self.strength_factor.at(original.strength)
         return factor * self.overlap_factor.at(rewrite.overlap) if original.hits else factor
 
 
-def original_features(scores: Sequence[float]) -> OriginalFeatures:
-    """Returns the features of a window with these scores, best first."""
+def original_features(scores: Sequence[float], characters: int) -> OriginalFeatures:
+    """Returns the features of a window with these scores, best first, of a text of so many code points, at least 1."""
     if not scores:
         return OriginalFeatures(0, 0.0)
     first, last = scores[0], scores[min(TOP, len(scores)) - 1]
-    return OriginalFeatures(len(scores), min(1.0, max(0.0, last / first)) if first > 0 else 0.0)
+    if first <= 0:
+        return OriginalFeatures(len(scores), 0.0)
+    return OriginalFeatures(len(scores), min(1.0, max(0.0, last / first)), first / characters)
 
 
 def overlap(original: Sequence[Hashable], rewrite: Sequence[Hashable]) -> float:
@@ -120,6 +142,8 @@ def read_policy(document: Mapping[str, Any]) -> Policy:
     for name in ("confidence_factor", "strength_factor", "overlap_factor"):
         if name in values:
             values[name] = _curve(name, values[name])
+    if "weak_original" in values:
+        values["weak_original"] = WeakOriginal(**{key: float(x) for key, x in values["weak_original"].items()})
     policy = Policy(**values)
     if policy.max_query_characters < policy.min_query_characters:
         raise PolicyError(

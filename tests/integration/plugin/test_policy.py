@@ -67,11 +67,13 @@ def test_weights_are_the_python_readings(plugin: PluginSearch) -> None:
     assert outcome(response) == "fused"
     windows = channel_windows(plugin, BODY, TYPO, TEXTS)
     tops = {name: sorted(found, key=lambda each: found[each].rank) for name, found in windows.items()}
-    original: OriginalFeatures = original_features([windows["original"][each].score for each in tops["original"]])
+    scores = [windows["original"][each].score for each in tops["original"]]
+    original: OriginalFeatures = original_features(scores, len(TYPO))
     assert told["policy"]["policy_id"] == "careful-1"
     assert told["policy"]["source"] == "pipeline"
     assert told["policy"]["hits"] == original.hits
     assert told["policy"]["strength"] == pytest.approx(original.strength, rel=1e-6)
+    assert told["policy"]["score_a_character"] == pytest.approx(original.score_a_character, rel=1e-6)
     reading = read_policy(CAREFUL)
     for position, rewrite in enumerate(told["rewrites"]):
         shared = overlap(tops["original"], tops[rewrite["text"]])
@@ -122,6 +124,28 @@ def test_a_requests_policy_is_refused_by_name(plugin: PluginSearch, document: ob
     assert named in told
 
 
+def test_beside_a_weak_original_rewrites_lead(plugin: PluginSearch) -> None:
+    strong = searched(plugin, answers(*TEXTS), CAREFUL)
+    score = facts(strong)["policy"]["score_a_character"]
+    for bound, weak in ((score * 1.01, True), (score, False)):
+        leading = {**CAREFUL, "policy_id": "leading-1", "weak_original": {"score_a_character": bound, "factor": 5}}
+        response = searched(plugin, answers(*TEXTS), leading)
+        for rewrite, before in zip(facts(response)["rewrites"], facts(strong)["rewrites"], strict=True):
+            # 2: the pipeline's weight
+            expected = 2 * 5 * (0.2 + 0.6 * rewrite["confidence"]) if weak else before["weight"]
+            assert rewrite["weight"] == pytest.approx(expected)
+
+
+def test_a_weight_is_within_what_a_page_token_takes(plugin: PluginSearch) -> None:
+    leading = policy(weak_original={"score_a_character": 1000, "factor": 10})
+    pipeline = plugin.create_pipeline({"policy": leading}, {"rewrite_weight": 1000})
+    with scripted_service(answers(*TEXTS)) as service, plugin.served_by(service.address):
+        first = plugin.search({**BODY, "size": 5}, pipeline=pipeline)
+        assert [rewrite["weight"] for rewrite in facts(first)["rewrites"]] == [1000, 1000]
+        later = {**BODY, "size": 5, "from": 5, "ext": {"iterqr": {"page_token": facts(first)["page_token"]}}}
+        assert outcome(plugin.search(later, pipeline=pipeline)) == "fused"
+
+
 def test_a_rewrite_without_weight_is_no_channel(plugin: PluginSearch) -> None:
     response = searched(plugin, answers(*TEXTS), policy(max_rewrites=1))
     assert [rewrite["weight"] for rewrite in facts(response)["rewrites"]] == [2.0, 0.0]
@@ -163,7 +187,7 @@ def test_the_plugins_own_policy_is_the_packaged_one(plugin: PluginSearch) -> Non
     told = facts(searched(plugin, answers(*TEXTS)))
     assert (told["policy"]["policy_id"], told["policy"]["source"]) == (default_policy().policy_id, "default")
     reading = default_policy()
-    original = OriginalFeatures(told["policy"]["hits"], told["policy"]["flatness"])
+    original = OriginalFeatures(*(told["policy"][name] for name in ("hits", "flatness", "score_a_character")))
     for position, rewrite in enumerate(told["rewrites"]):
         features = RewriteFeatures(position, rewrite["confidence"], rewrite["overlap"])
         assert rewrite["weight"] == pytest.approx(2.0 * reading.factor(original, features))

@@ -39,9 +39,10 @@ def test_queries_are_rewritten_by_their_length(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["original_features"], ids=str)
 def test_features_of_the_original_are_the_golden_ones(vector: dict[str, Any]) -> None:
-    features = original_features(vector["scores"])
+    features = original_features(vector["scores"], vector["characters"])
     assert (features.hits, features.flatness) == (vector["hits"], vector["flatness"])
     assert features.strength == pytest.approx(vector["strength"], abs=1e-12)
+    assert features.score_a_character == pytest.approx(vector["score_a_character"], abs=1e-12)
 
 
 @pytest.mark.parametrize("vector", VECTORS["overlaps"], ids=str)

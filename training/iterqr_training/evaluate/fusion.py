@@ -26,6 +26,8 @@ Strategy = Literal["rrf", "append", "interleave"]
 Windows = Sequence[tuple[float, Sequence[WindowHit]]]
 """Windows with the weight of each."""
 
+MAX_WEIGHT = 1_000.0
+"""Of a rewrite, as in the plugin."""
 _MASK = (1 << 64) - 1
 
 
@@ -57,7 +59,7 @@ def shares(
     if not rule.policy.rewrites(len(query)):
         return [0.0] * len(rewrites)
     cut = original[: rule.window_size]
-    features = original_features([hit.score for hit in cut])
+    features = original_features([hit.score for hit in cut], len(query))
     return [
         rule.policy.factor(
             features,
@@ -72,7 +74,7 @@ def replay(
 ) -> list[str]:
     """Returns the ids of the list, best first. The query's own text seeds the coin."""
     parts = [
-        (share * rule.rewrite_weight, rewrite.window[: rule.window_size])
+        (min(share * rule.rewrite_weight, MAX_WEIGHT), rewrite.window[: rule.window_size])
         for share, rewrite in zip(shares(rule, query, original, rewrites), rewrites, strict=True)
         if share > 0
     ]

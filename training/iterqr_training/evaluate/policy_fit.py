@@ -1,7 +1,7 @@
 """Fits the policy of fusion and skipping to a system's own rewrites, on validation queries.
 
-What may vary are the members of the policy document: factors by confidence, strength and overlap, the least
-confidence, and how many rewrites are used. Coordinate ascent from the default policy: each member in turn takes the
+What may vary are the members of the policy document: factors by confidence, strength and overlap, beside which results
+rewrites lead and how much, the least confidence, and how many rewrites are used. Coordinate ascent from the default policy: each member in turn takes the
 value that is best with the others as they are, until none changes. Choosing flatters, so the fit is also made on each
 half of the queries and measured on the other; where that does not beat the default policy, the default is kept.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from iterqr_proto.policy import Curve, Policy, default_policy, read_policy
+from iterqr_proto.policy import Curve, Policy, WeakOriginal, default_policy, original_features, read_policy
 
 from iterqr_training.evaluate.calibration import Calibration
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, WindowHit, replay
@@ -37,6 +37,9 @@ OVERLAPS = (
     Curve(((0.1, 0.0), (0.5, 1.0))),
 )
 _MAX_REWRITES = (8, 5, 3, 2, 1)
+_WEAK_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)  # of the originals that have hits
+_WEAK_FACTORS = (1.0, 3.0, 6.0)
+_MAX_WEAK_SCORE = 1_000.0
 _LEAST_CONFIDENCES = (0.25, 0.5, 0.75)  # quantiles of the confidences seen
 
 
@@ -124,6 +127,8 @@ def policy_document(policy: Policy) -> Mapping[str, Any]:
     for name in ("confidence_factor", "strength_factor", "overlap_factor"):
         if getattr(policy, name) != getattr(plain, name):
             document[name] = [list(point) for point in getattr(policy, name).points]
+    if policy.weak_original is not None:
+        document["weak_original"] = asdict(policy.weak_original)
     if read_policy(document) != policy:
         raise AssertionError("a policy must be what its document says")
     return document
@@ -143,6 +148,7 @@ class _Fitter:
         self._options: Mapping[str, Sequence[Any]] = {
             "strength_factor": STRENGTHS,
             "overlap_factor": OVERLAPS,
+            "weak_original": (None, *_weak_originals(queries, rule)),
             "confidence_factor": (Curve(), *_confidence_curves(calibration)),
             "min_confidence": (0.0, *least) if calibration else (0.0,),
             "max_rewrites": _MAX_REWRITES,
@@ -181,6 +187,16 @@ def _confidence_curves(calibration: Calibration | None) -> tuple[Curve, ...]:
     most = calibration.points[-1][1]
     stretched = tuple((x, round(y / most, 4)) for x, y in calibration.points) if most else calibration.points
     return (Curve(calibration.points), Curve(stretched))
+
+
+def _weak_originals(queries: Sequence[FitQuery], rule: FusionRule) -> list[WeakOriginal]:
+    features = [
+        original_features([hit.score for hit in each.original[: rule.window_size]], len(each.query)) for each in queries
+    ]
+    scores = [each.score_a_character for each in features if each.hits]
+    found = np.quantile(scores, _WEAK_SHARES).round(4).tolist() if scores else []
+    bounds = sorted({bound for bound in found if 0 < bound <= _MAX_WEAK_SCORE})
+    return [WeakOriginal(bound, factor) for bound in bounds for factor in _WEAK_FACTORS]
 
 
 def _precision(ids: Sequence[str], relevant: frozenset[str]) -> float:

@@ -62,7 +62,7 @@ public record PolicyDecision(
       List<Rewrite> rewrites,
       List<Window> windows) {
     Window original = windows.getFirst();
-    OriginalFeatures originalFeatures = OriginalFeatures.of(original);
+    OriginalFeatures originalFeatures = OriginalFeatures.of(original, queryCharacters);
     Map<String, RewriteFeatures> features = new LinkedHashMap<>();
     Map<String, Double> factors = new LinkedHashMap<>();
     for (Window window : windows) {

@@ -7,6 +7,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 import org.iterqr.opensearch.client.RewriteLimits;
 import org.opensearch.common.xcontent.XContentHelper;
@@ -20,6 +21,11 @@ public final class PolicyReader {
   private static final Pattern ID = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,63}");
   private static final String MIN_CHARACTERS = "min_query_characters";
   private static final String MAX_CHARACTERS = "max_query_characters";
+  private static final String WEAK = "weak_original";
+  private static final String WEAK_SCORE = "score_a_character";
+  private static final String WEAK_FACTOR = "factor";
+  private static final double MAX_WEAK_SCORE = 1_000;
+  private static final double MAX_WEAK_FACTOR = 10;
   private static final List<String> KEYS =
       List.of(
           "policy_version",
@@ -30,7 +36,8 @@ public final class PolicyReader {
           "min_confidence",
           "confidence_factor",
           "strength_factor",
-          "overlap_factor");
+          "overlap_factor",
+          WEAK);
 
   /** A checkpoint sends the same document with every reply. */
   private static volatile Parsed latest = new Parsed("", null);
@@ -111,7 +118,8 @@ public final class PolicyReader {
         share("min_confidence", document.getOrDefault("min_confidence", 0.0)),
         confidence,
         strength,
-        curve(document, "overlap_factor"));
+        curve(document, "overlap_factor"),
+        weak(document));
   }
 
   private static Policy packaged() {
@@ -150,6 +158,35 @@ public final class PolicyReader {
       points.add(point);
     }
     return new Curve(List.copyOf(points));
+  }
+
+  private static Optional<Policy.WeakOriginal> weak(Map<String, Object> document) {
+    if (!document.containsKey(WEAK)) {
+      return Optional.empty();
+    }
+    require(
+        document.get(WEAK) instanceof Map<?, ?> map
+            && map.size() == 2
+            && map.get(WEAK_SCORE) instanceof Number score
+            && score.doubleValue() > 0
+            && score.doubleValue() <= MAX_WEAK_SCORE
+            && map.get(WEAK_FACTOR) instanceof Number factor
+            && factor.doubleValue() >= 0
+            && factor.doubleValue() <= MAX_WEAK_FACTOR,
+        WEAK,
+        "must be an object of "
+            + WEAK_SCORE
+            + ", above 0 to "
+            + (int) MAX_WEAK_SCORE
+            + ", and "
+            + WEAK_FACTOR
+            + ", 0 to "
+            + (int) MAX_WEAK_FACTOR);
+    Map<?, ?> weak = (Map<?, ?>) document.get(WEAK);
+    return Optional.of(
+        new Policy.WeakOriginal(
+            ((Number) weak.get(WEAK_SCORE)).doubleValue(),
+            ((Number) weak.get(WEAK_FACTOR)).doubleValue()));
   }
 
   private static double share(String key, Object value) {

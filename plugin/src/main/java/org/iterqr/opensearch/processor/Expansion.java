@@ -137,6 +137,6 @@ final class Expansion {
 
   private static double weight(Policy policy, int position, Rewrite rewrite) {
     return policy.factor(
-        new OriginalFeatures(0, 0), new RewriteFeatures(position, rewrite.confidence(), 0));
+        OriginalFeatures.NONE, new RewriteFeatures(position, rewrite.confidence(), 0));
   }
 }

@@ -50,7 +50,11 @@ final class FusionDecision {
         PolicyDecision.decide(
             inForce.get().policy(), inForce.get().source(), characters, reply.rewrites(), windows);
     Map<String, Double> weights = new HashMap<>();
-    decision.factors().forEach((id, factor) -> weights.put(id, factor * settings.rewrite()));
+    decision
+        .factors()
+        .forEach(
+            (id, factor) ->
+                weights.put(id, Math.min(factor * settings.rewrite(), FusionPlan.MAX_WEIGHT)));
     return Optional.of(
         new FusionFacts(plan(search, settings, weights), windows, Optional.of(decision)));
   }

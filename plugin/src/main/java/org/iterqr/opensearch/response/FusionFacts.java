@@ -52,6 +52,7 @@ public record FusionFacts(FusionPlan plan, List<Window> windows, Optional<Policy
           map.put("hits", original.hits());
           map.put("flatness", original.flatness());
           map.put("strength", original.strength());
+          map.put("score_a_character", original.scoreACharacter());
           return map;
         });
   }

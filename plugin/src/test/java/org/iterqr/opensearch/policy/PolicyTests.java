@@ -92,7 +92,10 @@ class PolicyTests {
     double factor =
         policy(vector)
             .factor(
-                new OriginalFeatures((Integer) original.get("hits"), number(original, "flatness")),
+                new OriginalFeatures(
+                    (Integer) original.get("hits"),
+                    number(original, "flatness"),
+                    ((Number) original.getOrDefault("score_a_character", 0.0)).doubleValue()),
                 new RewriteFeatures(
                     (Integer) rewrite.get("position"),
                     number(rewrite, "confidence"),
@@ -114,10 +117,13 @@ class PolicyTests {
     for (Object score : (List<?>) vector.get("scores")) {
       hits.add(new WindowHit(new HitKey("dishes", 0, hits.size()), ((Number) score).floatValue()));
     }
-    OriginalFeatures features = OriginalFeatures.of(Window.whole(new Channel.Original(), hits));
+    OriginalFeatures features = 
+        OriginalFeatures.of(
+            Window.whole(new Channel.Original(), hits), (Integer) vector.get("characters"));
     assertEquals(vector.get("hits"), features.hits());
     assertEquals(number(vector, "flatness"), features.flatness(), 1e-12);
     assertEquals(number(vector, "strength"), features.strength(), 1e-12);
+    assertEquals(number(vector, "score_a_character"), features.scoreACharacter(), 1e-12);
   }
 
   @ParameterizedTest
