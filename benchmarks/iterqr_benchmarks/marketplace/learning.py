@@ -21,7 +21,7 @@ _FLAGS = {
         *("--test-share", "0", "--validation-share", "0.05"),
     ),
     "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--validate-every", "50"),
-    "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY)),
+    "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),
 }
 
 

@@ -45,7 +45,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
-VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
+VALIDATION = {Band.TAIL: 120, Band.TORSO: 20, Band.HEAD: 20}
 _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")

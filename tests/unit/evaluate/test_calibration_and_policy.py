@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,26 @@ def test_a_confidence_that_says_nothing_cannot_be_fitted_to() -> None:
     # No rewrite can be told from another, so only holding back all of them does no harm.
     assert found.fitted.harm_rate <= found.default.harm_rate
     assert found.policy.min_confidence == 0.0
+
+
+def test_beside_originals_that_match_badly_the_policy_lets_rewrites_lead() -> None:
+    """One in ten scores low for its length: its rewrite alone is right. Beside the others it is wrong."""
+    queries = []
+    for number in range(60):
+        weak = number % 10 == number // 10  # as many in each half
+        scores = [score * (0.1 if weak else 1.0) for score in FALLING]
+        rewrite = [f"r{place}" for place in range(10)]
+        relevant = frozenset(rewrite if weak else (f"o{place}" for place in range(10)))
+        recorded = RecordedRewrite(0.5, window(rewrite, FALLING))
+        queries.append(
+            FitQuery(f"query {number:02}", relevant, window([f"o{place}" for place in range(10)], scores), (recorded,))
+        )
+    found = fit_policy(queries, None, replace(EVEN, rewrite_weight=0.3))
+    assert found.policy.weak_original is not None
+    assert 0.1 < found.policy.weak_original.score_a_character * len("query 00") < 10
+    assert (found.fitted.lift_rate, found.fitted.harm_rate) == (0.1, 0.0)
+    assert found.fitted.mean == pytest.approx(0.1)
+    assert read_policy(json.loads(json.dumps(policy_document(found.policy)))) == found.policy
 
 
 def test_where_rewrites_change_nothing_the_default_is_kept() -> None:
