@@ -1,9 +1,10 @@
 """Fits the policy of fusion and skipping to a system's own rewrites, on validation queries.
 
 What may vary are the members of the policy document: factors by confidence, strength and overlap, beside which results
-rewrites lead and how much, the least confidence, and how many rewrites are used. Coordinate ascent from the default policy: each member in turn takes the
-value that is best with the others as they are, until none changes. Choosing flatters, so the fit is also made on each
-half of the queries and measured on the other; where that does not beat the default policy, the default is kept.
+rewrites lead and how much, the least confidence, and how many rewrites are used. Coordinate ascent from the default
+policy: each member in turn takes the value that is best with the others as they are, until none changes. Choosing
+flatters, so the fit is also made on each half of the queries and measured on the other; where that does not beat the
+default policy, the default is kept.
 """
 
 from __future__ import annotations
