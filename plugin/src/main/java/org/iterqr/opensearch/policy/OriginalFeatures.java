@@ -34,9 +34,7 @@ public record OriginalFeatures(int hits, double flatness, double scoreACharacter
     float last = hits.get(Math.min(TOP, hits.size()) - 1).score();
     return first > 0
         ? new OriginalFeatures(
-            hits.size(),
-            Math.clamp((double) last / first, 0, 1),
-            (double) first / queryCharacters)
+            hits.size(), Math.clamp((double) last / first, 0, 1), (double) first / queryCharacters)
         : new OriginalFeatures(hits.size(), 0, 0);
   }
 

@@ -117,7 +117,7 @@ class PolicyTests {
     for (Object score : (List<?>) vector.get("scores")) {
       hits.add(new WindowHit(new HitKey("dishes", 0, hits.size()), ((Number) score).floatValue()));
     }
-    OriginalFeatures features = 
+    OriginalFeatures features =
         OriginalFeatures.of(
             Window.whole(new Channel.Original(), hits), (Integer) vector.get("characters"));
     assertEquals(vector.get("hits"), features.hits());
