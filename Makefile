@@ -14,9 +14,10 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_USER := 0
 export PIP_REQUIRE_VIRTUALENV := 0
 
-# The first that runs: a version manager's shim may be there without its Python.
+# The first that runs: a version manager's shim may be there without its Python. Its own path, for by a shim's uv does not
+# know the environment again and makes it anew, without the groups it had.
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13 python3.14; do \
-	$$python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
+	$$python -c 'import sys, pip; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null && break; done)
 UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' .ci/uv-requirements.txt)
 UV_HOME := $(ITERQR_CACHE)/tools/uv-$(UV_VERSION)
 UV := $(UV_HOME)/bin/uv
@@ -80,8 +81,9 @@ ablation: $(TRAIN_SYNCED) ## Train without one part of training at a time on wha
 	$(BIN)/iterqr-bench ablation $(ARGS)
 
 .PHONY: test
-test: $(SPARK_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, Java
-	$(BIN)/pytest tests $(ARGS)
+test: $(SPARK_SYNCED) $(TRAIN_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, training, Java
+	$(BIN)/pytest tests -m "not alone" -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(BIN)/pytest tests/integration/plugin -m alone $(ARGS) $(if $(ARGS),|| test $$? -eq 5)
 
 .PHONY: test-fast
 test-fast: $(SYNCED) ## Run the unit and contract tests of the Python parts

@@ -3,7 +3,8 @@
 `opensearch_node` is the default version with our plugin. `plugin_node` runs a test on every version we build for, the
 older one with the k-NN plugin beside ours. `plugin_cluster` is three nodes of the default version. Tests share the
 nodes, so each takes index and pipeline names of its own and restores what it changes for the whole cluster. The cache
-of replies is off.
+of replies is off. Where tests run side by side (`pytest -n 2 --dist loadgroup`), those that share a node run in one
+process, and so do those of one file.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ class RunningCluster:
     def start(self, number: int) -> None:
         """Starts a node that was killed; it answers at another port than before."""
         self.clients[number] = _client(self.cluster.start_node(number))
+
+
+# Session fixtures that take seconds to make, by what is made once for all who ask for one of them.
+_SHARED = {
+    "plugin_cluster": "cluster",
+    "knn_node": KNN_VERSION,
+    "signals_node": "signals",
+    "node_pool": DEFAULT_VERSION,
+}
 
 
 class NodePool:
@@ -142,3 +152,22 @@ def knn_node(node_pool: NodePool) -> RunningNode:
 def plugin_cluster(node_pool: NodePool) -> RunningCluster:
     """Three nodes with our plugin."""
     return node_pool.cluster()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts tests into groups, each of which runs in one process."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if isinstance(item, pytest.Function):
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        for version in (DEFAULT_VERSION, KNN_VERSION):
+            if version in parameters:
+                return version
+        for fixture, group in _SHARED.items():
+            if fixture in item.fixturenames:
+                return group
+    return item.path.stem

@@ -43,7 +43,7 @@ from support.rewrite_server import RewriteServerProcess, rewrite_server_process
 from support.scripted_service import answers, fails, reply, scripted_service
 from support.search_load import Answered, Latencies, SearchLoad, added, latencies, search_load
 
-pytestmark = [pytest.mark.node, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.node, pytest.mark.alone, pytest.mark.timeout(240)]
 
 BUDGET_MS = 250
 SEARCHERS = 4

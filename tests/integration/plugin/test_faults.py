@@ -33,7 +33,7 @@ from support.plugin_search import (
 from support.rewrite_server import rewrite_server_process
 from support.scripted_service import answers, fails, reply, scripted_service
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.alone]
 
 BODY = {"query": match(TYPO), "size": 20, "aggs": {"groups": {"terms": {"field": "group"}}}}
 BUDGET_MS = 300
