@@ -53,8 +53,9 @@ def loop(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=800)
 
 
-def read(file: Path) -> Any:
-    return json.loads(file.read_text("utf-8"))
+def read(file: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return loaded
 
 
 def test_an_iteration_learns_from_users_and_its_checkpoint_serves(tmp_path: Path) -> None:

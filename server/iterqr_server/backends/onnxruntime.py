@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from iterqr_server.config import ConfigError
 from iterqr_server.engine.continuous_batching import ContinuousBatchingEngine
 from iterqr_server.engine.executor import PackedStep
-from iterqr_server.engine.guide import RegexGuides
 from iterqr_server.engine.interface import GenerationEngine
+from iterqr_server.engine.regex_guides import RegexGuides
 from iterqr_server.engine.settings import EngineSettings
 from iterqr_server.engine.tokenizer import BytePairTokenizer
 from iterqr_server.models.built_model import BuiltModel, read_built_model

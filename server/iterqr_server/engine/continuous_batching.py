@@ -430,11 +430,12 @@ class ContinuousBatchingEngine:
 
     def _sequence(self, request: GenerationRequest) -> Sequence:
         prompt_ids = self._prompt_ids(request.prompt)
+        guided = self._guides if request.guide else None
         return Sequence(
             request.request_id,
             prompt_ids,
             request.max_new_tokens,
-            guide=self._guides.open(request.guide) if self._guides is not None and request.guide else None,
+            guide=None if guided is None else guided.open(request.guide, request.distinct),
             drafts=self._drafts(request, prompt_ids) if self._settings.max_draft_rows else None,
             tenant=request.tenant,
             deadline=request.deadline,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iterqr_proto.rewrite_format import Prompt, RewriteInput, grammar
+from iterqr_proto.rewrite_format import Field, Prompt, RewriteInput, grammar
 
 from iterqr_server.engine.interface import GenerationRequest
 from iterqr_server.rewrite.drafts import expected_texts
@@ -26,6 +26,7 @@ def generation_request(
         max_new_tokens=max_new_tokens,
         tenant=tenant,
         guide=grammar(max_rewrites, source.query, min(min_rewrites, max_rewrites)),
+        distinct=f"{Field.REWRITE.value}: ",
         deadline=deadline,
         drafts=expected_texts(source),
     )

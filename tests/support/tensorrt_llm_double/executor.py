@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from iterqr_server.engine.guide import Guide, RegexGuides
+from iterqr_server.engine.guide import Guide
+from iterqr_server.engine.regex_guides import RegexGuides
 from support.tensorrt_llm_double.kv_cache import BlockTree
 from support.tensorrt_llm_double.results import IterationResult, Logprob, RequestError, RequestOutput, Response
 from tokenizers import Tokenizer

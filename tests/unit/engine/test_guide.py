@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from iterqr_proto.rewrite_format import grammar, parse
 from iterqr_proto.rewrite_format.grammar import MAX_UNLIKE_CHARS
-from iterqr_server.engine.guide import Guide, RegexGuides
+from iterqr_server.engine.guide import Guide
+from iterqr_server.engine.regex_guides import RegexGuides
 from iterqr_server.engine.sampler import greedy
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
