@@ -27,7 +27,7 @@ from iterqr_benchmarks.marketplace.ablation_command import (
     run_bench_ablation,
 )
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
-from iterqr_benchmarks.marketplace.learning import RANK_CONSTANT
+from iterqr_benchmarks.marketplace.learning import CHANNEL
 from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
@@ -445,7 +445,7 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    learning_stack = _stack_flags(_SIM_BUDGET_MS, RANK_CONSTANT)
+    learning_stack = _stack_flags(_SIM_BUDGET_MS, CHANNEL)
     add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
     add_bench_loop_flags(
         add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", learning_stack)
@@ -524,9 +524,9 @@ def _add_signal_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 impressions")
 
 
-def _stack_flags(budget_ms: int, rank_constant: int = ChannelSettings().rank_constant) -> argparse.ArgumentParser:
+def _stack_flags(budget_ms: int, channel: ChannelSettings | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    channel = ChannelSettings(rank_constant=rank_constant)
+    channel = channel or ChannelSettings()
     parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
     parser.add_argument("--model", default=MODEL, help=f"name, local folder or hub id (default {MODEL})")
     parser.add_argument("--template", type=_file, metavar="FILE", help="prompt template (default: food delivery)")

@@ -49,7 +49,17 @@ required = []
 def loop(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     gates = folder / "gates.toml"
     gates.write_text(LENIENT_GATES, "utf-8")
-    line = [BENCH, "loop", "--folder", folder, *SMALL, *LENIENT_LIMITS, "--with", f"gate: --settings {gates}", *flags]
+    line = [
+        str(BENCH),
+        "loop",
+        "--folder",
+        str(folder),
+        *SMALL,
+        *LENIENT_LIMITS,
+        "--with",
+        f"gate: --settings {gates}",
+        *flags,
+    ]
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=800)
 
 

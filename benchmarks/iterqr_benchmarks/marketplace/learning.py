@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from iterqr_benchmarks.stack.settings import StackSettings
+from iterqr_benchmarks.stack.settings import ChannelSettings, StackSettings
 
 REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
-RANK_CONSTANT = 20  # of six rewrites instead of three (DECISIONS record 38)
+CHANNEL = ChannelSettings(rewrite_weight=0.05, rank_constant=200)  # of six rewrites, not three (DECISIONS record 42)
 _TEMPLATE = "food_delivery_six"
-# Made-up users need no protection, 1,000 rows take two cores minutes, and what is measured on has its own queries. All
+# Made-up users need no protection, 600 rows take two cores minutes, and what is measured on has its own queries. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.
 _FLAGS = {
     "attribute": ("--min-clients", "1"),
     "label": ("--min-clients", "1"),
     "dataset": (
-        *("--min-clients", "1", "--max-rows-a-task", "200", "--max-generation-rows", "600"),
+        *("--min-clients", "1", "--max-rows-a-task", "100", "--max-generation-rows", "400"),
         *("--max-rewrites", str(REWRITES_A_QUERY)),
-        *("--test-share", "0", "--validation-share", "0.05"),
+        *("--test-share", "0", "--validation-share", "0.03"),
     ),
     "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--validate-every", "50"),
     "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),

@@ -24,7 +24,7 @@ def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
         ("days", TrafficSettings().days, "of simulated time in each iteration"),
         ("threads", TrafficSettings().threads, "searches at the same time"),
         ("canary-searches", 200, "by which a canary is judged"),
-        ("measuring-times", 8, "times the users and needs in the round that measures the last checkpoint"),
+        ("measuring-times", 6, "times the users and needs in the round that measures the last checkpoint"),
     ):
         _add_number(parser, name, default, text)
     add_world_flags(parser)

@@ -28,7 +28,7 @@ from rich.console import Console
 
 from iterqr_benchmarks.errors import BenchmarkError, MarketplaceError
 from iterqr_benchmarks.index import DISHES_INDEX, HINTS_INDEX
-from iterqr_benchmarks.marketplace.learning import RANK_CONSTANT, command_flags, learning_stack
+from iterqr_benchmarks.marketplace.learning import CHANNEL, command_flags, learning_stack
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, settle
@@ -45,7 +45,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
-VALIDATION = {Band.TAIL: 120, Band.TORSO: 20, Band.HEAD: 20}
+VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
 _ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
@@ -95,7 +95,7 @@ class LoopTraffic:
 
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     """A marketplace that a loop on two cores can learn from: what `iterqr-bench loop` plays by default."""
-    channel = replace(StackSettings().channel, budget_ms=_BUDGET_MS, rank_constant=RANK_CONSTANT)
+    channel = replace(CHANNEL, budget_ms=_BUDGET_MS)
     stack = learning_stack(StackSettings(channel=channel))
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
     return SimulatedTraffic(folder, LoopTraffic(world, TrafficSettings(users=300, searches=1_200), stack), console)

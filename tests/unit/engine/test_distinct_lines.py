@@ -84,7 +84,8 @@ def test_whatever_the_model_wants_its_rewrites_differ(seed: int) -> None:
     wish[[IDS[each] for each in (NEWLINE, "a", "b", "Ġ", *MERGED)]] = [3, 3, 0, 0, 0, 0]  # "a", again and again
     text = b""
     while len(text) < 5_000:
-        sample = greedy(wish + random.standard_normal(VOCABULARY).astype(np.float32) / 4, guide)
+        wished = (wish + random.standard_normal(VOCABULARY) / 4).astype(np.float32)
+        sample = greedy(wished, guide)
         if sample.token_id == STOP:
             break
         guide.advance(sample.token_id)

@@ -39,7 +39,7 @@ OVERLAPS = (
 )
 _MAX_REWRITES = (8, 5, 3, 2, 1)
 _WEAK_SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)  # of the originals that have hits
-_WEAK_FACTORS = (1.0, 3.0, 6.0)
+_WEAK_FACTORS = (1.0, 2.0, 4.0)
 _MAX_WEAK_SCORE = 1_000.0
 _LEAST_CONFIDENCES = (0.25, 0.5, 0.75)  # quantiles of the confidences seen
 
