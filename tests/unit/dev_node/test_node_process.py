@@ -54,6 +54,6 @@ def test_output_goes_to_the_log(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "hello\n"
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 1], ids=["this process", "no process"])
 def test_a_process_without_the_marker_is_another(pid: int) -> None:
     assert not process.is_running(pid, MARKER + "-of-nobody")
