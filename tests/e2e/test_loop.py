@@ -16,11 +16,11 @@ pytestmark = [pytest.mark.node, pytest.mark.model, pytest.mark.timeout(900)]
 
 BENCH = Path(sys.executable).with_name("iterqr-bench")
 SMALL = (
-    *("--iterations", "1", "--users", "30", "--searches", "60", "--days", "1", "--measuring-times", "1"),
-    *("--merchants", "40", "--dishes", "800", "--regions", "2", "--canary-searches", "20", "--no-general"),
+    *("--iterations", "1", "--users", "20", "--searches", "40", "--days", "1", "--measuring-times", "1"),
+    *("--merchants", "40", "--dishes", "800", "--regions", "2", "--canary-searches", "10", "--no-general"),
     *("--heldout-tail", "4", "--heldout-torso", "2", "--heldout-head", "2"),
     *("--validation-tail", "4", "--validation-torso", "2", "--validation-head", "2"),
-    *("--with", "dataset: --max-rows-a-task 6 --max-generation-rows 6 --validation-share 0"),
+    *("--with", "dataset: --max-rows-a-task 6 --max-generation-rows 6 --validation-share 0.2"),
     *("--with", "train: --epochs 1"),
 )
 # What so little training and so few queries say is chance; that bad checkpoints are refused is tested elsewhere.
