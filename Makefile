@@ -81,7 +81,11 @@ ablation: $(TRAIN_SYNCED) ## Train without one part of training at a time on wha
 	$(BIN)/iterqr-bench ablation $(ARGS)
 
 .PHONY: test
-test: $(SPARK_SYNCED) $(TRAIN_SYNCED) plugin ## Run every test: unit, contract, integration (real node, real model), end to end, training, Java
+test: $(SPARK_SYNCED) plugin ## Run every test but those of training: unit, contract, integration (real node, real model), end to end, Java
+	$(BIN)/pytest tests $(ARGS)
+
+.PHONY: test-all
+test-all: $(SPARK_SYNCED) $(TRAIN_SYNCED) plugin ## Run every test, training's and one iteration of the loop too, as many at a time as there are cores
 	$(BIN)/pytest tests -m "not alone" -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 	$(BIN)/pytest tests/integration/plugin -m alone $(ARGS) $(if $(ARGS),|| test $$? -eq 5)
 

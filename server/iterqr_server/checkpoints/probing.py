@@ -68,10 +68,11 @@ async def _answer(
     output = builder.output
     confidences = tuple(rewrite.confidence for rewrite in output.rewrites)
     has_all = bool(output.fix and output.intent and output.meaning)
-    is_whole = ended or len(output.rewrites) >= max_rewrites
+    # As in serving, what was finished when max_new_tokens cut the answer short stands.
+    is_usable = ended or bool(output.rewrites)
     return ProbeAnswer(
         query=query,
-        is_valid=has_all and is_whole and not builder.rejected[MALFORMED] and all(map(math.isfinite, confidences)),
+        is_valid=has_all and is_usable and not builder.rejected[MALFORMED] and all(map(math.isfinite, confidences)),
         seconds=loop.time() - started,
         confidences=confidences,
     )
