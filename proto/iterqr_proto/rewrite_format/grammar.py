@@ -32,13 +32,13 @@ def grammar(max_rewrites: int, query: str = "", min_rewrites: int = 1) -> str:
 def _other_than(query: str) -> str:
     r"""Returns the pattern of values other than `query`: they part from it at some character, stop short, or go on.
 
-    At each character: one that differs and then anything, or the same and so on.
+    At each character: one that differs and then anything up to `MAX_LINE_CHARS` in all, or the same and so on.
     """
-    rest = rf"[^\n]{{0,{MAX_LINE_CHARS - 1}}}"
-    pattern = rf" *[^ \n]{rest}"  # the whole query, and then something
+    pattern = rf" ?[^ \n][^\n]{{0,{MAX_LINE_CHARS - len(query) - 2}}}"  # the whole query, and then something
     for place, character in reversed(list(enumerate(query))):
         same = "".join(sorted({character, *(c for c in (character.lower(), character.upper()) if len(c) == 1)}))
         escaped = re.sub(r"([\\\]\[^-])", r"\\\1", same)
+        rest = rf"[^\n]{{0,{MAX_LINE_CHARS - 1 - place}}}"
         differs = rf"[^{escaped}\n{' ' if place == 0 else ''}]{rest}"
         pattern = rf"({differs}|[{escaped}]{pattern})" + ("?" if place else "")
     return pattern

@@ -148,3 +148,12 @@ def test_every_other_value_may_be_a_rewrite(query: str, value: str) -> None:
 
 def test_a_long_query_leaves_rewrites_free() -> None:
     assert grammar(3, "x" * (MAX_UNLIKE_CHARS + 1)) == grammar(3)
+
+
+@pytest.mark.parametrize("query", ["", "soup", "a" * MAX_UNLIKE_CHARS])
+def test_a_rewrite_kept_unlike_the_query_is_no_longer_than_a_line(query: str) -> None:
+    head = "fix: a\nintent: b\nmeaning: c\nrw: "
+    for begun in ("x", query[:2] + "x", f"{query} x".strip()):
+        longest = begun + "y" * (MAX_LINE_CHARS - len(begun))
+        assert re.fullmatch(grammar(1, query), head + longest)
+        assert not re.fullmatch(grammar(1, query), head + longest + "y")
