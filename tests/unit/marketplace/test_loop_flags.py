@@ -20,8 +20,8 @@ def test_results_are_fused_as_on_the_stack() -> None:
     stack = replace(stack, channel=replace(stack.channel, rewrite_weight=0.25, rank_constant=20))
     flags = command_flags(stack)["evaluate"]
     told = dict(zip(flags[::2], flags[1::2], strict=True))
-    assert (told["--rewrite-weight"], told["--rank-constant"]) == ("0.25", "20")
-    assert told["--max-rewrites"] == str(REWRITES_A_QUERY)
+    fused = {"--rewrite-weight": "0.25", "--rank-constant": "20"}
+    assert told == {"--max-rewrites": str(REWRITES_A_QUERY), "--max-harm-rate": "0.03", **fused}
 
 
 def test_as_many_rewrites_are_shown_as_are_written_and_learned() -> None:
