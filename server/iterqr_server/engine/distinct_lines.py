@@ -64,7 +64,7 @@ class DistinctLines:
         """See `Guide`."""
         self._within.advance(token_id)
         *ended, self._line = (self._line + self._text_of(token_id)).split(b"\n")
-        self._known.update(self._words(_text(line)) for line in ended if _text(line).startswith(self._kind))
+        self._known.update(self._words(line) for line in map(_text, ended) if line.startswith(self._kind))
 
     @property
     def is_finished(self) -> bool:
@@ -83,7 +83,7 @@ class DistinctLines:
 
     def _repeats(self, before: str) -> bool:
         line = _text(self._line) + before
-        return bool(self._known) and line.startswith(self._kind) and self._words(line) in self._known
+        return line.startswith(self._kind) and self._words(line) in self._known
 
     def _words(self, line: str) -> str:
         return comparison_form(line.removeprefix(self._kind))
