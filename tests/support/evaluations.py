@@ -53,6 +53,7 @@ class ScriptedRewriter:
     identity: str = "script"
     asked: int = 0
     before: Callable[[str], None] = field(default=lambda _query: None)
+    at_a_time: int = 1
 
     def rewrite(self, query: str, region: str) -> Answer:
         self.before(query)

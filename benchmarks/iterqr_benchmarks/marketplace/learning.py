@@ -21,7 +21,10 @@ _FLAGS = {
         *("--test-share", "0", "--validation-share", "0.03"),
     ),
     "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--validate-every", "50"),
-    "evaluate": ("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),
+    "evaluate": (
+        *("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),
+        *("--at-a-time", "8", "--timed", "150"),
+    ),
 }
 
 

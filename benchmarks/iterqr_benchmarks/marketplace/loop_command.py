@@ -21,8 +21,8 @@ def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
     for name, default, text in (
         ("users", 300, "of each iteration"),
         ("searches", 1_200, "needs searched for in each iteration and arm"),
-        ("days", TrafficSettings().days, "of simulated time in each iteration"),
-        ("threads", TrafficSettings().threads, "searches at the same time"),
+        ("days", 2, "of simulated time in each iteration; in fewer, more searches are made at the same time"),
+        ("threads", 8, "searches at the same time"),
         ("canary-searches", 200, "by which a canary is judged"),
         ("measuring-times", 6, "times the users and needs in the round that measures the last checkpoint"),
     ):

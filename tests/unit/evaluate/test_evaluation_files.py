@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,35 @@ def test_a_run_that_stopped_asks_only_what_is_missing(tmp_path: Path) -> None:
     assert found == {("north", query): each for query, each in SCRIPT.items()}
     assert read_answers(answers_file(tmp_path, "model/1")) == found
     assert answers_file(tmp_path, "model/1") != answers_file(tmp_path, "model_1")
+
+
+def test_queries_asked_together_have_no_latency(tmp_path: Path) -> None:
+    queries = [truth(f"query {number}", Band.TAIL) for number in range(10)]
+    running: list[str] = []
+    most = 0
+    both = threading.Barrier(2, timeout=10)
+
+    def before(query: str) -> None:
+        nonlocal most
+        running.append(query)
+        most = max(most, len(running))
+        if query not in {"query 0", "query 5"}:
+            both.wait()
+        running.remove(query)
+
+    steps: list[None] = []
+    system = ScriptedRewriter("model", {}, before=before, at_a_time=2)
+    found = answer_all(system, queries, tmp_path, lambda: steps.append(None), timed=2)
+    assert {each.query for each in found.values() if each.latency_ms is not None} == {"query 0", "query 5"}
+    assert list(found) == [query.key for query in queries]
+    assert most == 2
+    assert len(steps) == 10
+    assert read_answers(answers_file(tmp_path, "model")) == found
+
+
+def test_a_system_that_takes_one_query_at_a_time_has_latency_for_all(tmp_path: Path) -> None:
+    found = answer_all(ScriptedRewriter("model", SCRIPT), QUERIES, tmp_path, nothing, timed=0)
+    assert all(each.latency_ms is not None for each in found.values())
 
 
 def test_a_line_that_a_crash_cut_off_is_asked_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -205,5 +206,6 @@ def test_variety_over_answers() -> None:
 
 
 def test_latency_quantiles() -> None:
-    found = latency([answer("a", latency_ms=float(ms)) for ms in range(1, 102)])
+    timed = [answer("a", latency_ms=float(ms)) for ms in range(1, 102)]
+    found = latency([*timed, replace(timed[0], latency_ms=None)])
     assert (found.p50_ms, found.p95_ms) == (51.0, 96.0)

@@ -87,6 +87,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--rewrite-weight", type=float, default=_REWRITE_WEIGHT, metavar="W", help="(default 0.3)")
     parser.add_argument("--rank-constant", type=int, default=_RANK_CONSTANT, metavar="N", help="(default 5)")
     parser.add_argument("--max-rewrites", type=int, default=MAX_REWRITES, metavar="N", help="of a server (default 8)")
+    parser.add_argument(
+        "--at-a-time", type=int, default=1, metavar="N", help="queries that a server is asked at once (default 1)"
+    )
+    parser.add_argument(
+        "--timed",
+        type=int,
+        metavar="N",
+        help="held-out queries that are asked alone nevertheless, for latency (default all)",
+    )
     parser.add_argument("--deadline-s", type=float, default=DEADLINE_S, metavar="S", help="of an answer (default 60)")
     parser.add_argument(
         "--max-harm-rate",
@@ -132,6 +141,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 ),
                 general=general,
                 max_harm_rate=options.max_harm_rate,
+                timed=options.timed,
                 seed=options.seed,
                 resamples=options.resamples,
             ),
@@ -154,10 +164,13 @@ def _check(options: argparse.Namespace) -> None:
             raise SettingError(f"--server: the name {name!r} is taken")
     if missing := sorted({name for name, _ in options.general} - set(names)):
         raise SettingError(f"--general: {missing[0]!r} is no --server")
+    if options.timed is not None and options.timed < 0:
+        raise SettingError("--timed: must not be negative")
     for name, low, high in (
         ("rewrite_weight", 0.0, 10.0),
         ("rank_constant", 1, 1000),
         ("max_rewrites", 1, 8),
+        ("at_a_time", 1, 64),
         ("deadline_s", 0.01, 3600.0),
         ("max_harm_rate", 0.0, 1.0),
         ("resamples", 100, 1_000_000),
@@ -194,7 +207,11 @@ def _systems(options: argparse.Namespace, embedder: Embedder | None, opened: Exi
             yield SemanticRewriter(past, embedder)
     for name, address in options.server:
         yield ServerRewriter(
-            name, _channel(address, opened), max_rewrites=options.max_rewrites, deadline_s=options.deadline_s
+            name,
+            _channel(address, opened),
+            max_rewrites=options.max_rewrites,
+            deadline_s=options.deadline_s,
+            at_a_time=options.at_a_time,
         )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ Answers = Mapping[tuple[str, str], Answer]
 
 
 def answer_all(
-    rewriter: Rewriter, queries: Sequence[TruthQuery], folder: Path, on_answer: Callable[[], None]
+    rewriter: Rewriter,
+    queries: Sequence[TruthQuery],
+    folder: Path,
+    on_answer: Callable[[], None],
+    timed: int | None = None,
 ) -> Answers:
     """Returns the system's answer to each query; those that are in the folder are not asked again.
 
@@ -29,6 +34,8 @@ def answer_all(
         queries: Which.
         folder: Of the raw outputs.
         on_answer: Called for each query that has its answer.
+        timed: How many of the queries, spread over them, are asked one at a time; the others are asked as many at a
+            time as the system takes, and have no latency. None: all.
 
     Raises:
         SourceError: The system cannot be reached.
@@ -36,13 +43,35 @@ def answer_all(
     """
     with JsonLines(answers_file(folder, rewriter.name), SCHEMA, rewriter.identity) as lines:
         known = {(each.region, each.query): each for each in map(_unpacked, lines.records)}
-        for query in queries:
-            if (query.region, query.query) not in known:
-                answer = rewriter.rewrite(query.query, query.region)
-                lines.append(asdict(answer))
-                known[answer.region, answer.query] = answer
+        asked = [query for query in queries if (query.region, query.query) not in known]
+        for _ in range(len(queries) - len(asked)):
+            on_answer()
+        for answer in _answers(rewriter, asked, _spread(queries, timed)):
+            lines.append(asdict(answer))
+            known[answer.region, answer.query] = answer
             on_answer()
     return {(each.region, each.query): known[each.region, each.query] for each in queries}
+
+
+def _answers(rewriter: Rewriter, asked: Sequence[TruthQuery], timed: Collection[TruthQuery]) -> Iterator[Answer]:
+    alone = {query.key for query in (timed if rewriter.at_a_time > 1 else asked)}
+    for query in asked:
+        if query.key in alone:
+            yield rewriter.rewrite(query.query, query.region)
+    with ThreadPoolExecutor(rewriter.at_a_time) as pool:
+        others = (query for query in asked if query.key not in alone)
+        together = [pool.submit(rewriter.rewrite, query.query, query.region) for query in others]
+        try:
+            for each in as_completed(together):
+                yield replace(each.result(), latency_ms=None)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _spread(queries: Sequence[TruthQuery], count: int | None) -> Sequence[TruthQuery]:
+    if count is None or count >= len(queries):
+        return queries
+    return [queries[number * len(queries) // count] for number in range(count)]
 
 
 def answers_file(folder: Path, system: str) -> Path:

@@ -33,6 +33,7 @@ class KeywordRewriter:
     """See the module."""
 
     name = "keyword"
+    at_a_time = 1
 
     def __init__(self, past: PastQueries, vocabulary: Iterable[str] = ()) -> None:
         """Mines the past.

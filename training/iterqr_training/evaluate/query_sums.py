@@ -79,10 +79,11 @@ def _answer_row(query: TruthQuery, answer: Answer, evidence: Evidence) -> Sums:
         "judged_share": (judged, given),
         "coverage": (float(bool(texts)), 1.0),
         "rewrites_per_query": (given, 1.0),
-        "latency_ms": (answer.latency_ms, 1.0),
         "well_formed": (float(answer.well_formed), 1.0),
         "failure_rate": (float(bool(answer.failure)), 1.0),
     }
+    if answer.latency_ms is not None:
+        row["latency_ms"] = (answer.latency_ms, 1.0)
     if answer.generated_tokens is not None:
         row["tokens_per_rewrite"] = (float(answer.generated_tokens), given)
     if evidence.distances is not None:

@@ -18,21 +18,22 @@ class RankedRewrite:
 class Answer:
     """What a system said to one query.
 
-    `generated_tokens`: None where the system generates none. `well_formed`: the output could be read as the format
-    wants; always true of systems that have no format. `failure`: why there is no answer, or "".
+    `latency_ms`: None where it was not asked alone. `generated_tokens`: None where the system generates none.
+    `well_formed`: the output could be read as the format wants; always true of systems that have no format. `failure`:
+    why there is no answer, or "".
     """
 
     query: str
     region: str
     rewrites: tuple[RankedRewrite, ...]
-    latency_ms: float
+    latency_ms: float | None
     generated_tokens: int | None = None
     well_formed: bool = True
     failure: str = ""
 
 
 class Rewriter(Protocol):
-    """A system under comparison. Asked one query at a time."""
+    """A system under comparison."""
 
     @property
     def name(self) -> str:
@@ -42,6 +43,11 @@ class Rewriter(Protocol):
     @property
     def identity(self) -> str:
         """What decides its answers (a checkpoint, settings and data); stored answers of another are not used."""
+        ...
+
+    @property
+    def at_a_time(self) -> int:
+        """How many queries it may be asked at the same time."""
         ...
 
     def rewrite(self, query: str, region: str) -> Answer:
@@ -58,6 +64,7 @@ class NoRewriter:
 
     name = "none"
     identity = "none"
+    at_a_time = 1
 
     def rewrite(self, query: str, region: str) -> Answer:
         """See `Rewriter`."""

@@ -59,6 +59,7 @@ class EvaluationRun:
         general: Ability on general text by name of the system.
         rule: The pipeline's weights.
         max_harm_rate: Of fitted policies.
+        timed: How many held-out queries are asked one at a time, where a system takes more; None: all.
         seed: Of everything random.
         resamples: Of the bootstrap.
     """
@@ -74,6 +75,7 @@ class EvaluationRun:
     rule: FusionRule
     general: Mapping[str, GeneralAbility] = field(default_factory=dict)
     max_harm_rate: float = MAX_HARM_RATE
+    timed: int | None = None
     seed: int = 7
     resamples: int = RESAMPLES
 
@@ -85,11 +87,11 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
         SourceError: A system, the node or the judge cannot be reached; what was asked is kept.
         StoreError: The folder cannot be used, or holds outputs of something else.
     """
-    answers = _answers(run, run.heldout, _HELDOUT, progress)
+    answers = _answers(run, run.heldout, _HELDOUT, progress, run.timed)
     evidence = _evidence(run, run.heldout, _HELDOUT, answers, progress)
     validation: Mapping[str, tuple[Answers, Evidence]] = {}
     if run.validation is not None:
-        theirs = _answers(run, run.validation, _VALIDATION, progress)
+        theirs = _answers(run, run.validation, _VALIDATION, progress, 0)
         known = _evidence(run, run.validation, _VALIDATION, theirs, progress)
         validation = {name: (mine, known) for name, mine in theirs.items()}
     step = progress.stage("measures", len(run.systems))
@@ -119,11 +121,13 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
     return EvaluationReport(evaluation, {system.name: details for system, details in assessed})
 
 
-def _answers(run: EvaluationRun, truth: TruthSet, part: str, progress: Progress) -> Mapping[str, Answers]:
+def _answers(
+    run: EvaluationRun, truth: TruthSet, part: str, progress: Progress, timed: int | None
+) -> Mapping[str, Answers]:
     found = {}
     for system in run.systems:
         step = progress.stage(f"{part}: {system.name}", len(truth.queries))
-        found[system.name] = answer_all(system, truth.queries, run.folder / part, step)
+        found[system.name] = answer_all(system, truth.queries, run.folder / part, step, timed)
     return found
 
 

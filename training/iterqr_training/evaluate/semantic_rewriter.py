@@ -19,6 +19,7 @@ class SemanticRewriter:
     """Rewrites to past queries of the region that led to a click, nearest first; the cosine is the confidence."""
 
     name = "semantic"
+    at_a_time = 1
 
     def __init__(self, past: PastQueries, embedder: Embedder, *, least_cosine: float = LEAST_COSINE) -> None:
         self.identity = f"semantic-1/{embedder.identity}/{past.digest[:16]}/{least_cosine:g}"

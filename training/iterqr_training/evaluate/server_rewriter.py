@@ -30,6 +30,7 @@ class ServerRewriter:
         *,
         max_rewrites: int = MAX_REWRITES,
         deadline_s: float = DEADLINE_S,
+        at_a_time: int = 1,
     ) -> None:
         """Asks one query to learn what the server serves.
 
@@ -38,11 +39,13 @@ class ServerRewriter:
             channel: To the server; closed by the caller.
             max_rewrites: Asked for, 1 to 8.
             deadline_s: Of each call.
+            at_a_time: Calls that may be made at the same time.
 
         Raises:
             SourceError: It cannot be reached.
         """
         self.name = name
+        self.at_a_time = at_a_time
         self._stub = QueryRewriteServiceStub(channel)
         self._max_rewrites = max_rewrites
         self._deadline_s = deadline_s
