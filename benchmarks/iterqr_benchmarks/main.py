@@ -84,6 +84,7 @@ examples:
   iterqr-bench sim --searches 500 --days 1 --merchants 200 --dishes 4000
   iterqr-bench sim --paired               and both arms again by the same users: paired intervals
   iterqr-bench sim --bots 0.05 --duplicates 0.02 --late 0.05
+  iterqr-bench sim --paired --checkpoint DIR --max-rewrites 6    what a tuned checkpoint brings its users
   iterqr-bench loop                       learn from that marketplace's users, three times; build/loop/report.html
   iterqr-bench loop --iterations 1 --searches 300 --with 'train: --max-steps 5'
   iterqr-bench ablation                   what each part of training is worth, on what the loop learned last
@@ -126,7 +127,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 def _demo(options: argparse.Namespace, console: Console) -> int:
     demo = DemoOptions(
         folder=options.folder / "demo",
-        stack=_checkpoint_stack(options, console),
+        stack=_served_stack(options, console),
         query_set=options.queries,
         limit=options.limit,
     )
@@ -136,7 +137,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 def _up(options: argparse.Namespace, console: Console) -> int:
     if options.checkpoint is not None and running_stack(StackFolder(options.folder / "run")):
         raise BenchmarkError("--checkpoint is served from the start: stop what is up with `iterqr-bench down` first")
-    bring_up(options.folder / "run", _checkpoint_stack(options, console), console)
+    bring_up(options.folder / "run", _served_stack(options, console), console)
     return 0
 
 
@@ -242,7 +243,7 @@ def _signals(options: argparse.Namespace, console: Console) -> int:
 
 
 def _sim(options: argparse.Namespace, console: Console) -> int:
-    run_sim(sim_options(options, _stack(options)), console)
+    run_sim(sim_options(options, _served_stack(options, console)), console)
     return 0
 
 
@@ -294,8 +295,10 @@ def _stack(options: argparse.Namespace) -> StackSettings:
     )
 
 
-def _checkpoint_stack(options: argparse.Namespace, console: Console) -> StackSettings:
+def _served_stack(options: argparse.Namespace, console: Console) -> StackSettings:
     stack = _stack(options)
+    channel = replace(stack.channel, max_rewrites=options.max_rewrites)
+    stack = replace(stack, channel=channel, min_rewrites=min(options.min_rewrites, options.max_rewrites))
     if options.checkpoint is None:
         return stack
     served = served_checkpoint(options.checkpoint, options.model, options.folder / "checkpoints", console)
@@ -311,6 +314,12 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, 0 or more")
+    return int(text)
+
+
+def _rewrites(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 8:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 8")
     return int(text)
 
 
@@ -394,13 +403,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--queries", choices=get_args(QuerySetName), default="heldout", help="(default heldout)")
     demo.add_argument("--limit", type=_count, default=0, metavar="N", help="only the first N queries (default all)")
     up = add("up", _up, "start node and server and leave them running", stack)
-    for command in (demo, up):
-        command.add_argument(
-            "--checkpoint",
-            type=Path,
-            metavar="DIR",
-            help="serve this one: a checkpoint's folder, or an adapter's, which is exported first (default: the model)",
-        )
     add("down", _down, "stop what `up` left running")
     tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
@@ -446,7 +448,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
     learning_stack = _stack_flags(_SIM_BUDGET_MS, CHANNEL)
-    add_sim_flags(add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack))
+    sim = add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack)
+    add_sim_flags(sim)
+    for command in (demo, up, sim):
+        _add_served_flags(command)
     add_bench_loop_flags(
         add("loop", _loop, "learn from a simulated marketplace's users; goes on if stopped", learning_stack)
     )
@@ -459,6 +464,26 @@ def _parser() -> argparse.ArgumentParser:
     record = add("record-prompts", _record_prompts, "write down queries and hints for the comparison of engines", stack)
     record.add_argument("--output", type=Path, default=PACKAGED_PROMPTS, metavar="FILE", help="(default: the packaged)")
     return parser
+
+
+def _add_served_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="serve this one: a checkpoint's folder, or an adapter's, which is exported first (default: the model)",
+    )
+    most = ChannelSettings().max_rewrites
+    parser.add_argument(
+        "--max-rewrites", type=_rewrites, default=most, metavar="N", help=f"of a search, 1 to 8 (default {most})"
+    )
+    parser.add_argument(
+        "--min-rewrites",
+        type=_rewrites,
+        default=1,
+        metavar="N",
+        help="that the model must write, no more than those (default 1)",
+    )
 
 
 def _add_engine_flags(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 
 SCHEMA = "iterqr-marketplace-run/v1"
+_STACK = "stack.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def run_sim(options: SimOptions, console: Console) -> SimReport:
         if options.fresh:
             delete_run(options.folder)
         check_node_is_there(options.folder)
+        keep_to_stack(options.folder, options.stack)
 
         @contextmanager
         def market() -> Iterator[str]:
@@ -91,7 +93,15 @@ def delete_run(path: Path) -> None:
     NodeInstance(folder.node).delete()
     for name in (*ARMS, "signals", "marts", "judgments"):
         shutil.rmtree(path / name, ignore_errors=True)
-    for name in ("stages.json", "report.html", "report.json", "experiment.html", "experiment.json", "health.json"):
+    for name in (
+        "stages.json",
+        "report.html",
+        "report.json",
+        "experiment.html",
+        "experiment.json",
+        "health.json",
+        _STACK,
+    ):
         (path / name).unlink(missing_ok=True)
 
 
@@ -104,6 +114,21 @@ def check_node_is_there(path: Path) -> None:
     begun = [arm for arm in ARMS if (path / arm / "state.json").is_file()]
     if begun and not world_is_there(StackFolder(path / "run")):
         raise MarketplaceError(f"{path} has the ledger of {begun[0]} but not its node any more; begin anew (--fresh)")
+
+
+def keep_to_stack(path: Path, stack: StackSettings) -> None:
+    """Notes what serves a run's searches. Ports may change.
+
+    Raises:
+        MarketplaceError: The run was begun with another model, template or fusion.
+    """
+    file = path / _STACK
+    told = {**asdict(stack), "http_port": 0, "grpc_port": 0}
+    if file.is_file() and json.loads(file.read_text("utf-8")) != told:
+        raise MarketplaceError(
+            f"{path} was begun with another model, template or fusion ({file}); begin anew (--fresh)"
+        )
+    write_whole(file, json.dumps(told, indent=2) + "\n")
 
 
 def summary_json(options: SimOptions, summary: TrafficSummary) -> str:

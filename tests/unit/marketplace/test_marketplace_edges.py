@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from iterqr_benchmarks.marketplace.run import (
     SimOptions,
     check_node_is_there,
     delete_run,
+    keep_to_stack,
     summary_json,
     summary_table,
 )
@@ -172,6 +174,16 @@ def test_a_ledger_without_its_node_is_refused(tmp_path: Path) -> None:
     assert not node.exists()
 
 
+def test_a_run_goes_on_with_what_served_it_so_far(tmp_path: Path) -> None:
+    stack = StackSettings(model="one")
+    keep_to_stack(tmp_path, stack)
+    keep_to_stack(tmp_path, replace(stack, http_port=9200))
+    with pytest.raises(MarketplaceError, match="was begun with another model, template or fusion"):
+        keep_to_stack(tmp_path, replace(stack, model="two"))
+    delete_run(tmp_path)
+    keep_to_stack(tmp_path, replace(stack, model="two"))
+
+
 def sims(monkeypatch: pytest.MonkeyPatch, flags: Sequence[str]) -> SimOptions:
     seen: list[SimOptions] = []
     monkeypatch.setattr(cli, "run_sim", lambda options, _console: seen.append(options))
@@ -192,6 +204,8 @@ def test_flags_reach_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.fresh
     assert not options.paired
     assert sims(monkeypatch, ["--paired"]).paired
+    six = sims(monkeypatch, ["--max-rewrites", "6", "--min-rewrites", "8"]).stack
+    assert (six.channel.max_rewrites, six.min_rewrites) == (6, 6)
     assert sims(monkeypatch, ["--seed", "4", "--traffic-seed", "5"]).traffic.seed == 5
 
 
