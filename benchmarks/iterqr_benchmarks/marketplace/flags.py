@@ -35,7 +35,10 @@ def add_sim_flags(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text}(default {default:,})")
     parser.add_argument("--traffic-seed", type=int, metavar="N", help="of the users (default: --seed)")
     parser.add_argument(
-        "--arm", choices=ARMS, default="split", help="without rewrites, with, or split by client (default split)"
+        "--arm",
+        choices=ARMS,
+        default="split",
+        help="without rewrites, with, interleaved, or split by client (default split)",
     )
     parser.add_argument("--treatment-percent", type=int, default=50, metavar="P", help="of the clients (default 50)")
     parser.add_argument(

@@ -20,7 +20,10 @@ _FLAGS = {
         *("--max-rewrites", str(REWRITES_A_QUERY)),
         *("--test-share", "0", "--validation-share", "0.03"),
     ),
-    "train": ("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16", "--validate-every", "50"),
+    "train": (
+        *("--template", f"{_TEMPLATE}_tuned", "--lora-rank", "8", "--lora-alpha", "16"),
+        *("--epochs", "1", "--validate-every", "50"),  # a second one lowers generation's loss by 4% in twice the time
+    ),
     "evaluate": (
         *("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),
         *("--at-a-time", "8", "--timed", "150"),

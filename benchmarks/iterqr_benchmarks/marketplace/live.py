@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from iterqr_benchmarks.stack.indexing import PIPELINE, create_index, create_pipe
 from iterqr_benchmarks.stack.settings import ChannelSettings
 from iterqr_benchmarks.stack.world import FilledWorld
 
-CONTROL_PIPELINE = "iterqr-control"
+CONTROL_PIPELINE, EXPLORATION_PIPELINE = "iterqr-control", "iterqr-exploration"
 EXPERIMENT = "marketplace"
 HISTORY_INDEX = f"{HINTS_INDEX}-history"
 _EXPERIMENT = "plugins.iterqr.experiment."
@@ -58,13 +59,15 @@ def fill_node(client: OpenSearch, world: WorldSettings, on_detail: Callable[[str
 
 
 def open_arms(client: OpenSearch, channel: ChannelSettings) -> None:
-    """Creates or replaces the pipelines of both arms, and makes UBI's indices where they are not there.
+    """Creates or replaces the pipelines of all arms, and makes UBI's indices where they are not there.
 
     Args:
         client: Of a node.
-        channel: Of the treatment's pipeline; the control's rewrites nothing, and is logged all the same.
+        channel: Of the treatment's pipeline. The exploration's interleaves, so that what only a rewrite retrieves is
+            seen, too; the control's rewrites nothing, and is logged all the same.
     """
     create_pipeline(client, channel)
+    create_pipeline(client, replace(channel, fusion="interleave"), EXPLORATION_PIPELINE)
     control = {
         "request_processors": [{"query_rewrite": {"mode": "off"}}],
         "response_processors": [{"rewrite_channel": {}}],
@@ -119,7 +122,7 @@ def cluster_settings(traffic: TrafficSettings, cache_ttl: str = CACHE_TTL) -> di
 
 def pipeline_of(arm: Arm) -> str:
     """Returns the pipeline that an arm's users search through."""
-    return CONTROL_PIPELINE if arm == "control" else PIPELINE
+    return {"control": CONTROL_PIPELINE, "exploration": EXPLORATION_PIPELINE}.get(arm, PIPELINE)
 
 
 def application_of(arm: Arm) -> str:

@@ -11,7 +11,14 @@ from rich.console import Console
 
 from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.marketplace.learning import learning_stack
-from iterqr_benchmarks.marketplace.loop_traffic import HELDOUT, VALIDATION, LoopTraffic, SimulatedTraffic
+from iterqr_benchmarks.marketplace.loop_traffic import (
+    CANARY_SEARCHES,
+    HELDOUT,
+    USERS,
+    VALIDATION,
+    LoopTraffic,
+    SimulatedTraffic,
+)
 from iterqr_benchmarks.marketplace.settings import TrafficSettings, WorldSettings
 from iterqr_benchmarks.stack.settings import StackSettings
 
@@ -19,12 +26,12 @@ from iterqr_benchmarks.stack.settings import StackSettings
 def add_bench_loop_flags(parser: argparse.ArgumentParser) -> None:
     """Adds all flags but `--folder` and those of the stack."""
     for name, default, text in (
-        ("users", 300, "of each iteration"),
-        ("searches", 1_200, "needs searched for in each iteration and arm"),
-        ("days", 2, "of simulated time in each iteration; in fewer, more searches are made at the same time"),
-        ("threads", 8, "searches at the same time"),
-        ("canary-searches", 200, "by which a canary is judged"),
-        ("measuring-times", 6, "times the users and needs in the round that measures the last checkpoint"),
+        ("users", USERS.users, "of each iteration"),
+        ("searches", USERS.searches, "needs searched for in each iteration and arm"),
+        ("days", USERS.days, "of simulated time in each iteration"),
+        ("threads", USERS.threads, "searches at the same time"),
+        ("canary-searches", CANARY_SEARCHES, "by which a canary is judged"),
+        ("measuring-times", 4, "times the users and needs in the round that measures the last checkpoint"),
     ):
         _add_number(parser, name, default, text)
     add_world_flags(parser)

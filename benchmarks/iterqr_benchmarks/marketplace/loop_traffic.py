@@ -46,7 +46,15 @@ from iterqr_benchmarks.stack.state import StackFolder
 
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
 VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
-_ARMS: Mapping[str, Arm] = {TREATMENT: "treatment", EXPERIMENT: "split", CONTROL: "control"}
+USERS = TrafficSettings(users=300, searches=1_000, days=2, threads=8)  # in few days, many search at the same time
+CANARY_SEARCHES = 120
+EXPLORATION = "exploration"
+_ARMS: Mapping[str, Arm] = {
+    EXPLORATION: "exploration",
+    TREATMENT: "treatment",
+    EXPERIMENT: "split",
+    CONTROL: "control",
+}
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
 _BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
@@ -69,7 +77,7 @@ class LoopTraffic:
     world: WorldSettings
     traffic: TrafficSettings
     stack: StackSettings
-    canary_searches: int = 200
+    canary_searches: int = CANARY_SEARCHES
     heldout: Mapping[Band, int] = field(default_factory=lambda: dict(HELDOUT))
     validation: Mapping[Band, int] = field(default_factory=lambda: dict(VALIDATION))
     times: Mapping[int, int] = field(default_factory=dict)
@@ -98,7 +106,7 @@ def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     channel = replace(CHANNEL, budget_ms=_BUDGET_MS)
     stack = learning_stack(StackSettings(channel=channel))
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
-    return SimulatedTraffic(folder, LoopTraffic(world, TrafficSettings(users=300, searches=1_200), stack), console)
+    return SimulatedTraffic(folder, LoopTraffic(world, USERS, stack), console)
 
 
 class SimulatedTraffic:
@@ -153,7 +161,7 @@ class SimulatedTraffic:
             yield self._site(url, "")
 
     def play(self, site: Site, iteration: int, on_progress: OnProgress) -> Played:
-        """See `TrafficSource`. The replay with rewrites is what labels come from: all of its users had them."""
+        """See `TrafficSource`. Labels come from the exploration, where users saw what only rewrites retrieve."""
         needs = self._options.of_iteration(iteration, "treatment").searches
         applications, searches = {}, 0
         with _told():
@@ -175,7 +183,7 @@ class SimulatedTraffic:
                 )
                 searches += summary.searches
             _wait_for_logs(site.url)
-        return Played(applications, TREATMENT, self._options.traffic.treatment_percent, searches)
+        return Played(applications, EXPLORATION, self._options.traffic.treatment_percent, searches)
 
     def play_canary(self, site: Site, iteration: int, on_progress: OnProgress) -> None:
         """See `TrafficSource`."""
@@ -199,8 +207,8 @@ class SimulatedTraffic:
             stored = ds.dataset([str(file) for file in raw.of(spec)], format="parquet")
             return stored.to_table(columns=spec.schema.names, filter=rows).cast(spec.schema)
 
-        pages = table(IMPRESSIONS, pc.field("application") == f"loop-{iteration}-{TREATMENT}")
-        ledger = Ledger(self._of(iteration) / TREATMENT)
+        pages = table(IMPRESSIONS, pc.field("application") == f"loop-{iteration}-{EXPLORATION}")
+        ledger = Ledger(self._of(iteration) / EXPLORATION)
         known = label_truth(ledger, pages, table(REWRITES), table(HIT_CHANNELS))
         file = out / "rewrite_relevance.jsonl"
         write_whole(file, "".join(f"{label_line(each)}\n" for each in known))

@@ -9,8 +9,8 @@ from typing import Literal
 from iterqr_benchmarks.errors import MarketplaceError
 from iterqr_benchmarks.stack.settings import SEED
 
-Arm = Literal["control", "treatment", "split"]
-ARMS: tuple[Arm, ...] = ("control", "treatment", "split")
+Arm = Literal["control", "treatment", "exploration", "split"]
+ARMS: tuple[Arm, ...] = ("control", "treatment", "exploration", "split")
 MAX_REGIONS = 64
 MAX_MERCHANTS = 80_000
 MAX_DISHES = 1_000_000
@@ -65,7 +65,8 @@ class TrafficSettings:
 
     `searches`: needs that are searched for; those who are not satisfied search again, which comes on top. `days`: over
     which they are spread, from `start` on. `page_size`: hits asked for. `threads`: searches at the same time.
-    `arm`: `control` searches without rewrites, `treatment` with, `split` lets the node's experiment decide by client.
+    `arm`: `control` searches without rewrites, `treatment` with, `exploration` with rewrites' results interleaved with
+    the query's own, `split` lets the node's experiment decide by client.
     `treatment_percent`: of the clients, for `split`. Arms of the same seed have the same users, needs and draws.
 
     Raises:

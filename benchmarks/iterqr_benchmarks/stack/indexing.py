@@ -77,6 +77,7 @@ def pipeline_body(channel: ChannelSettings) -> dict[str, Any]:
                     "original_weight": channel.original_weight,
                     "rewrite_weight": channel.rewrite_weight,
                     "rank_constant": channel.rank_constant,
+                    "fusion": channel.fusion,
                 }
             }
         ],

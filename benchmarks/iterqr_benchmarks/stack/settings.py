@@ -12,7 +12,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """The search pipeline: budget in ms, window in hits, weights of the reciprocal rank fusion.
+    """The search pipeline: budget in ms, window in hits, fusion, and the weights of reciprocal rank fusion.
 
     The defaults are the plugin's own but for the budget, chosen on the 200 tuning queries (DECISIONS record 26).
     """
@@ -23,6 +23,7 @@ class ChannelSettings:
     original_weight: float = 1.0
     rewrite_weight: float = 0.3
     rank_constant: int = 5
+    fusion: str = "rrf"
 
 
 @dataclass(frozen=True, slots=True)
