@@ -89,7 +89,7 @@ def test_only_a_split_run_has_an_experiment() -> None:
         settings = cluster_settings(TrafficSettings(arm=arm))
         assert settings["plugins.iterqr.experiment.name"] is None
         assert settings["plugins.iterqr.impressions.enabled"] is True
-    assert len({pipeline_of("control"), pipeline_of("treatment")}) == 2
+    assert len({pipeline_of("control"), pipeline_of("treatment"), pipeline_of("exploration")}) == 3
     assert pipeline_of("split") == pipeline_of("treatment")
     assert len({application_of("control"), application_of("treatment"), application_of("split")}) == 3
 
