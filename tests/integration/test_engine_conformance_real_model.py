@@ -1,4 +1,7 @@
-"""`EngineConformance` and `SwapConformance` on ONNX Runtime with the real model."""
+"""`EngineConformance` on ONNX Runtime with the real model, and `SwapConformance` where there is room for one.
+
+Two beside each other are in `test_checkpoint_swap_real_model`, through a server's process.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,10 @@ class TestOnnxRuntime(EngineConformance):
             yield tested
 
 
-@pytest.fixture(scope="module", params=["beside", "reload"])
-def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
-) -> Iterator[SwapUnderTest]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[SwapUnderTest]:
     folder = tmp_path_factory.mktemp("swap")
-    with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
+    with onnxruntime_swap(folder, model_folder, holds_two=False) as served:
         yield served
     shutil.rmtree(folder)  # of the size of several models
 

@@ -95,6 +95,10 @@ class LoopTraffic:
         users, searches = first.users * times, first.searches * times
         return replace(first, users=users, searches=searches, seed=first.seed + iteration, start=start, arm=arm)
 
+    def arms(self, iteration: int) -> Mapping[str, Arm]:
+        """By name, in the order they are played; labels come from the first. Where only is measured, none explores."""
+        return {name: arm for name, arm in _ARMS.items() if name != EXPLORATION or iteration not in self.times}
+
     def of_canary(self, iteration: int) -> TrafficSettings:
         """Others again."""
         played = self.of_iteration(iteration, "treatment")
@@ -163,14 +167,15 @@ class SimulatedTraffic:
     def play(self, site: Site, iteration: int, on_progress: OnProgress) -> Played:
         """See `TrafficSource`. Labels come from the exploration, where users saw what only rewrites retrieve."""
         needs = self._options.of_iteration(iteration, "treatment").searches
+        arms = self._options.arms(iteration)
         applications, searches = {}, 0
         with _told():
-            for number, (name, arm) in enumerate(_ARMS.items()):
+            for number, (name, arm) in enumerate(arms.items()):
                 applications[name] = f"loop-{iteration}-{name}"
                 traffic = self._options.of_iteration(iteration, arm)
 
                 def told(now: Progress, before: int = number * needs) -> None:
-                    on_progress(before + now.needs, needs * len(_ARMS))
+                    on_progress(before + now.needs, needs * len(arms))
 
                 summary = run_against(
                     site.url,
@@ -183,7 +188,7 @@ class SimulatedTraffic:
                 )
                 searches += summary.searches
             _wait_for_logs(site.url)
-        return Played(applications, EXPLORATION, self._options.traffic.treatment_percent, searches)
+        return Played(applications, next(iter(arms)), self._options.traffic.treatment_percent, searches)
 
     def play_canary(self, site: Site, iteration: int, on_progress: OnProgress) -> None:
         """See `TrafficSource`."""

@@ -45,6 +45,8 @@ def test_the_measuring_round_has_more_of_the_same_needs_a_user() -> None:
     own, usual = wider.of_iteration(3, "split"), OPTIONS.of_iteration(3, "split")
     assert own == replace(usual, users=4 * usual.users, searches=4 * usual.searches)
     assert wider.of_iteration(2, "split") == OPTIONS.of_iteration(2, "split")
+    assert list(wider.arms(2)) == ["exploration", *wider.arms(3)]
+    assert "exploration" not in wider.arms(3)
     assert source(Path(), wider).identity == source(Path()).identity  # or a loop could not go on after its last
     with pytest.raises(MarketplaceError, match=r"iteration 3 has 0 times .* from 1 to 100"):
         replace(OPTIONS, times={3: 0})
