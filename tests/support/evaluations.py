@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from iterqr_proto.policy import Policy
+from iterqr_proto.policy import default_policy
 from iterqr_training.dataset.rows import Band
 from iterqr_training.evaluate.embedder import Vectors
 from iterqr_training.evaluate.evaluated import EvaluationReport
@@ -18,7 +18,7 @@ from iterqr_training.evaluate.truth import TruthQuery
 from iterqr_training.evaluate.windows import Window
 
 RESAMPLES = 500
-EVEN = FusionRule(Policy("even"), rewrite_weight=1.0, rank_constant=5)
+RULE = FusionRule(default_policy(), rewrite_weight=1.0, rank_constant=5)
 
 
 def window(ids: Sequence[str], scores: Sequence[float] = ()) -> Window:
@@ -110,7 +110,7 @@ def evaluated(
             embedder=embedder,
             judge=None,
             previous=None,
-            rule=EVEN,
+            rule=RULE,
             resamples=RESAMPLES,
         ),
         Silent(),

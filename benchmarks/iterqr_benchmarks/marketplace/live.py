@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from iterqr_proto.policy import default_policy
+from iterqr_training.evaluate.policy_fit import policy_document
 from opensearchpy import OpenSearch
 
 from iterqr_benchmarks.catalog import Catalog
@@ -64,10 +66,12 @@ def open_arms(client: OpenSearch, channel: ChannelSettings) -> None:
     Args:
         client: Of a node.
         channel: Of the treatment's pipeline. The exploration's interleaves, so that what only a rewrite retrieves is
-            seen, too; the control's rewrites nothing, and is logged all the same.
+            seen, too, by the plugin's policy, whichever the checkpoint has; the control's rewrites nothing, and is
+            logged all the same.
     """
     create_pipeline(client, channel)
-    create_pipeline(client, replace(channel, fusion="interleave"), EXPLORATION_PIPELINE)
+    explores = replace(channel, fusion="interleave", policy=policy_document(default_policy()))
+    create_pipeline(client, explores, EXPLORATION_PIPELINE)
     control = {
         "request_processors": [{"query_rewrite": {"mode": "off"}}],
         "response_processors": [{"rewrite_channel": {}}],

@@ -68,6 +68,7 @@ def pipeline_body(channel: ChannelSettings) -> dict[str, Any]:
                     "budget_ms": channel.budget_ms,
                     "window_size": channel.window_size,
                     "max_rewrites": channel.max_rewrites,
+                    **({} if channel.policy is None else {"policy": dict(channel.policy)}),
                 }
             }
         ],

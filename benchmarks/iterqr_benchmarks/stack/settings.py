@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from iterqr_dev_node import DEFAULT_VERSION
 
@@ -15,6 +17,7 @@ class ChannelSettings:
     """The search pipeline: budget in ms, window in hits, fusion, and the weights of reciprocal rank fusion.
 
     The defaults are the plugin's own but for the budget, chosen on the 200 tuning queries (DECISIONS record 26).
+    `policy`: the pipeline's own document; None: the checkpoint's, or the plugin's own.
     """
 
     budget_ms: int = 3_000
@@ -24,6 +27,7 @@ class ChannelSettings:
     rewrite_weight: float = 0.3
     rank_constant: int = 5
     fusion: str = "rrf"
+    policy: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from iterqr_proto.policy import default_policy, read_policy
+from iterqr_proto.policy import Policy, read_policy
 from iterqr_training.evaluate.calibration import Calibration, fit_calibration, reliability
 from iterqr_training.evaluate.fusion import RecordedRewrite
 from iterqr_training.evaluate.policy_fit import FitQuery, fit_policy, policy_document
-from support.evaluations import EVEN, window
+from support.evaluations import RULE, window
 
 FALLING = [float(score) for score in range(10, 0, -1)]
 
@@ -87,7 +87,7 @@ def calibration_of(queries: list[FitQuery]) -> Calibration | None:
 
 def test_a_confidence_that_tells_makes_the_policy_heed_it() -> None:
     queries = fit_queries(confidence_tells=True)
-    found = fit_policy(queries, calibration_of(queries), EVEN)
+    found = fit_policy(queries, calibration_of(queries), RULE)
     assert not found.kept_default
     assert (found.fitted.harm_rate, found.unseen.harm_rate) == (0.0, 0.0)
     assert (found.fitted.lift_rate, found.unseen.lift_rate) == (0.5, 0.5)
@@ -99,7 +99,7 @@ def test_a_confidence_that_tells_makes_the_policy_heed_it() -> None:
 
 def test_a_confidence_that_says_nothing_cannot_be_fitted_to() -> None:
     queries = fit_queries(confidence_tells=False)
-    found = fit_policy(queries, None, EVEN)
+    found = fit_policy(queries, None, RULE)
     # No rewrite can be told from another, so only holding back all of them does no harm.
     assert found.fitted.harm_rate <= found.default.harm_rate
     assert found.policy.min_confidence == 0.0
@@ -117,7 +117,7 @@ def test_beside_originals_that_match_badly_the_policy_lets_rewrites_lead() -> No
         queries.append(
             FitQuery(f"query {number:02}", relevant, window([f"o{place}" for place in range(10)], scores), (recorded,))
         )
-    found = fit_policy(queries, None, replace(EVEN, rewrite_weight=0.3))
+    found = fit_policy(queries, None, replace(RULE, rewrite_weight=0.3))
     assert found.policy.weak_original is not None
     assert 0.1 < found.policy.weak_original.score_a_character * len("query 00") < 10
     assert (found.fitted.lift_rate, found.fitted.harm_rate) == (0.1, 0.0)
@@ -130,11 +130,12 @@ def test_where_rewrites_change_nothing_the_default_is_kept() -> None:
         FitQuery(f"query {n}", frozenset({"a"}), window(["a"]), (RecordedRewrite(0.5, window(["a"])),))
         for n in range(4)
     ]
-    found = fit_policy(queries, None, EVEN)
+    own = Policy("own", max_rewrites=2)
+    found = fit_policy(queries, None, replace(RULE, policy=own))
     assert found.kept_default
-    assert found.policy == default_policy()
+    assert found.policy == own
 
 
 def test_a_fit_needs_two_queries() -> None:
     with pytest.raises(ValueError, match="at least 2"):
-        fit_policy(fit_queries(confidence_tells=True)[:1], None, EVEN)
+        fit_policy(fit_queries(confidence_tells=True)[:1], None, RULE)

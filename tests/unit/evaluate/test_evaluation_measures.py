@@ -18,7 +18,7 @@ from iterqr_training.evaluate.latency import latency
 from iterqr_training.evaluate.query_sums import QuerySums, query_sums
 from iterqr_training.evaluate.rewriter import NoRewriter, Rewriter
 from iterqr_training.evaluate.text_variety import DISTINCT_GRAMS, distinct, self_bleu, text_variety
-from support.evaluations import EVEN, RESAMPLES, ScriptedEmbedder, ScriptedRewriter, answer, evaluated, truth, window
+from support.evaluations import RESAMPLES, RULE, ScriptedEmbedder, ScriptedRewriter, answer, evaluated, truth, window
 
 # Scores fall to a tenth, so the result is weak and rewrites have their whole weight.
 FALLING = [float(score) for score in range(10, 0, -1)]
@@ -133,7 +133,7 @@ def test_judgments_and_novelty_are_shares_of_rewrites() -> None:
         },
         previous={("north", "pad tai"): answer("pad tai", "Pad Thai!")},
     )
-    sums = query_sums(answers, evidence, EVEN).by_measure
+    sums = query_sums(answers, evidence, RULE).by_measure
     assert sums["judged_drift"].tolist() == [[1, 2]]
     assert sums["judged_quality"].tolist() == [pytest.approx([1.4, 2])]
     assert sums["novelty"].tolist() == [[1, 2]]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
-from iterqr_proto.policy import default_policy
+from iterqr_proto.policy import Policy, default_policy, read_policy
 from iterqr_server.models.progress import quiet_unless
 from opensearchpy import OpenSearch
 from rich.console import Console
@@ -86,6 +87,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--rewrite-weight", type=float, default=_REWRITE_WEIGHT, metavar="W", help="(default 0.3)")
     parser.add_argument("--rank-constant", type=int, default=_RANK_CONSTANT, metavar="N", help="(default 5)")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="policy where none that is fitted is better (default: the plugin's)"
+    )
     parser.add_argument("--max-rewrites", type=int, default=MAX_REWRITES, metavar="N", help="of a server (default 8)")
     parser.add_argument(
         "--at-a-time", type=int, default=1, metavar="N", help="queries that a server is asked at once (default 1)"
@@ -118,6 +122,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         _require_apart(heldout, validation)
     general = {name: read_general_ability(Path(file)) for name, file in options.general}
     previous = None if options.previous is None else read_answers(options.previous)
+    policy = default_policy() if options.policy is None else _policy(options.policy)
     with ExitStack() as opened, StepProgress(console) as progress:
         embedder = _embedder(options, console)
         systems = list(_systems(options, embedder, opened))
@@ -136,9 +141,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 embedder=embedder,
                 judge=judge,
                 previous=previous,
-                rule=FusionRule(
-                    default_policy(), rewrite_weight=options.rewrite_weight, rank_constant=options.rank_constant
-                ),
+                rule=FusionRule(policy, rewrite_weight=options.rewrite_weight, rank_constant=options.rank_constant),
                 general=general,
                 max_harm_rate=options.max_harm_rate,
                 timed=options.timed,
@@ -177,6 +180,13 @@ def _check(options: argparse.Namespace) -> None:
     ):
         if not low <= getattr(options, name) <= high:
             raise SettingError(f"--{name.replace('_', '-')}: must be from {low:g} to {high:g}")
+
+
+def _policy(file: Path) -> Policy:
+    try:
+        return read_policy(json.loads(file.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"--policy {file}: {error}") from error
 
 
 def _require_apart(heldout: TruthSet, validation: TruthSet) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from iterqr_proto.policy import default_policy
 from iterqr_proto.rewrite_format import comparison_form
 
 from iterqr_training.evaluate.answers import Answers
@@ -43,7 +42,7 @@ def assess(given: Assessment) -> tuple[EvaluatedSystem, SystemDetails]:
     """Returns the measures and details of one system."""
     calibration = None if given.validation is None else _calibration(*given.validation)
     fit = None if given.validation is None else _policy(*given.validation, calibration, given)
-    policy = default_policy() if fit is None else fit.policy
+    policy = given.rule.policy if fit is None else fit.policy
     sums = query_sums(given.answers, given.evidence, replace(given.rule, policy=policy))
     report = None if calibration is None else _reliability(calibration, given.answers, given.evidence)
     ordered = [given.answers[each.region, each.query] for each in given.evidence.truth]

@@ -1,10 +1,10 @@
 """Fits the policy of fusion and skipping to a system's own rewrites, on validation queries.
 
 What may vary are the members of the policy document: factors by confidence, strength and overlap, beside which results
-rewrites lead and how much, the least confidence, and how many rewrites are used. Coordinate ascent from the default
+rewrites lead and how much, the least confidence, and how many rewrites are used. Coordinate ascent from the rule's
 policy: each member in turn takes the value that is best with the others as they are, until none changes. Choosing
 flatters, so the fit is also made on each half of the queries and measured on the other; where that does not beat the
-default policy, the default is kept.
+rule's policy, it is kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from iterqr_proto.policy import Curve, Policy, WeakOriginal, default_policy, original_features, read_policy
+from iterqr_proto.policy import Curve, Policy, WeakOriginal, original_features, read_policy
 
 from iterqr_training.evaluate.calibration import Calibration
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, WindowHit, replay
@@ -67,8 +67,8 @@ class Gains:
 class PolicyFit:
     """The policy and what it does to validation queries.
 
-    `fitted`, `default`: of the best policy found and of the default one. `unseen`: of policies that were fitted to the
-    other half of the queries. `kept_default`: fitting did not pay; `policy` is the default.
+    `fitted`, `default`: of the best policy found and of the rule's. `unseen`: of policies that were fitted to the
+    other half of the queries. `kept_default`: fitting did not pay; `policy` is the rule's.
     """
 
     policy: Policy
@@ -92,7 +92,7 @@ def fit_policy(
     Args:
         queries: Of validation, at least two, none of them held out.
         calibration: Of the system's confidences, fitted to the same queries; None: they are not read.
-        rule: The pipeline's weights and strategy; its policy is ignored.
+        rule: The pipeline's weights and strategy; its policy is what fitting starts from, and must beat.
         max_harm_rate: A policy that harms a larger share of the queries is taken only if all do.
     """
     if len(queries) < 2:
@@ -104,7 +104,7 @@ def fit_policy(
     seen = np.zeros(len(queries))
     for fold, measured in ((0, halves[1]), (1, halves[0])):
         seen[measured] = fitter.gains(fitter.best(halves[fold]))[measured]
-    default = default_policy()
+    default = rule.policy
     unseen, by_default = _summed(seen), _summed(fitter.gains(default))
     kept = _preference(unseen, max_harm_rate) >= _preference(by_default, max_harm_rate)
     return PolicyFit(
@@ -156,7 +156,7 @@ class _Fitter:
         }
 
     def best(self, places: Sequence[int]) -> Policy:
-        policy = replace(default_policy(), policy_id="fit")
+        policy = replace(self._rule.policy, policy_id="fit")
         chosen = list(places)
         for _ in range(_ROUNDS):
             before = policy

@@ -57,7 +57,7 @@ class EvaluationRun:
         judge: For intent drift and quality.
         previous: Answers of the previous iteration, for novelty.
         general: Ability on general text by name of the system.
-        rule: The pipeline's weights.
+        rule: The pipeline's weights, and the policy that a fitted one must beat.
         max_harm_rate: Of fitted policies.
         timed: How many held-out queries are asked one at a time, where a system takes more; None: all.
         seed: Of everything random.
