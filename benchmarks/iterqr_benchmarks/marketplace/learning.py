@@ -28,7 +28,7 @@ _FLAGS = {
     ),
     "evaluate": (
         *("--max-rewrites", str(REWRITES_A_QUERY), "--max-harm-rate", "0.03"),
-        *("--at-a-time", "8", "--timed", "150", "--policy", str(POLICY)),
+        *("--at-a-time", "8", "--timed", "100", "--policy", str(POLICY)),
     ),
 }
 
