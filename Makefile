@@ -31,6 +31,12 @@ OPENSEARCH_VERSIONS := 3.8.0 3.6.0
 # Maven needs a JDK 21 or later; the default `java` may be older.
 MVN = home="$$($(BIN)/iterqr-dev-node java-home)" && JAVA_HOME="$$home" mvn -q -B --strict-checksums $(if $(MAVEN_REPO_LOCAL),-Dmaven.repo.local=$(MAVEN_REPO_LOCAL)) -f plugin/pom.xml
 
+# As many at a time as there are cores; those that measure time, by themselves.
+define RUN_TESTS
+$(BIN)/pytest tests -m "not alone" -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
+$(BIN)/pytest tests/integration/plugin -m alone $(ARGS) $(if $(ARGS),|| test $$? -eq 5)
+endef
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,12 +88,11 @@ ablation: $(TRAIN_SYNCED) ## Train without one part of training at a time on wha
 
 .PHONY: test
 test: $(SPARK_SYNCED) plugin ## Run every test but those of training: unit, contract, integration (real node, real model), end to end, Java
-	$(BIN)/pytest tests $(ARGS)
+	$(RUN_TESTS)
 
 .PHONY: test-all
-test-all: $(SPARK_SYNCED) $(TRAIN_SYNCED) plugin ## Run every test, training's and one iteration of the loop too, as many at a time as there are cores
-	$(BIN)/pytest tests -m "not alone" -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
-	$(BIN)/pytest tests/integration/plugin -m alone $(ARGS) $(if $(ARGS),|| test $$? -eq 5)
+test-all: $(SPARK_SYNCED) $(TRAIN_SYNCED) plugin ## Run every test, training's and one iteration of the loop too
+	$(RUN_TESTS)
 
 .PHONY: test-fast
 test-fast: $(SYNCED) ## Run the unit and contract tests of the Python parts

@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.node, pytest.mark.model, pytest.mark.timeout(900)]
 
 BENCH = Path(sys.executable).with_name("iterqr-bench")
 SMALL = (
-    *("--iterations", "1", "--users", "20", "--searches", "40", "--days", "1", "--measuring-times", "1"),
-    *("--merchants", "40", "--dishes", "800", "--regions", "2", "--canary-searches", "10", "--no-general"),
-    *("--heldout-tail", "4", "--heldout-torso", "2", "--heldout-head", "2"),
-    *("--validation-tail", "4", "--validation-torso", "2", "--validation-head", "2"),
+    *("--iterations", "1", "--users", "16", "--searches", "30", "--days", "1", "--measuring-times", "1"),
+    *("--merchants", "40", "--dishes", "800", "--regions", "2", "--canary-searches", "6", "--no-general"),
+    *("--heldout-tail", "3", "--heldout-torso", "1", "--heldout-head", "1"),
+    *("--validation-tail", "2", "--validation-torso", "1", "--validation-head", "1"),
     *("--with", "dataset: --max-rows-a-task 6 --max-generation-rows 6 --validation-share 0.2"),
-    *("--with", "train: --epochs 1"),
+    *("--with", "train: --epochs 1 --validate-every 0"),
 )
 # What so little training and so few queries say is chance; that bad checkpoints are refused is tested elsewhere.
 LENIENT_LIMITS = ("--max-empty-rise", "1", "--max-drift-rise", "2", "--max-variety-loss", "1")
