@@ -317,12 +317,6 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _rewrites(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 8:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 8")
-    return int(text)
-
-
 def _levels(text: str) -> tuple[int, ...]:
     levels = tuple(_count(each) for each in text.split(","))
     if 0 in levels or len(set(levels)) < len(levels):
@@ -475,11 +469,17 @@ def _add_served_flags(parser: argparse.ArgumentParser) -> None:
     )
     most = ChannelSettings().max_rewrites
     parser.add_argument(
-        "--max-rewrites", type=_rewrites, default=most, metavar="N", help=f"of a search, 1 to 8 (default {most})"
+        "--max-rewrites",
+        type=int,
+        choices=range(1, 9),
+        default=most,
+        metavar="N",
+        help=f"of a search, 1 to 8 (default {most})",
     )
     parser.add_argument(
         "--min-rewrites",
-        type=_rewrites,
+        type=int,
+        choices=range(1, 9),
         default=1,
         metavar="N",
         help="that the model must write, no more than those (default 1)",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from itertools import pairwise
 from typing import Any
@@ -154,6 +154,23 @@ def read_policy(document: Mapping[str, Any]) -> Policy:
     if any(right > left for left, right in _steps(policy.strength_factor)):
         raise PolicyError("strength_factor: must not rise")
     return policy
+
+
+def policy_document(policy: Policy) -> Mapping[str, Any]:
+    """Returns the document of `policy_v1.schema.json` that manifests carry and the plugin reads."""
+    document: dict[str, Any] = {"policy_version": 1, "policy_id": policy.policy_id}
+    plain = Policy(policy.policy_id)
+    for name in ("min_query_characters", "max_query_characters", "max_rewrites", "min_confidence"):
+        if getattr(policy, name) != getattr(plain, name):
+            document[name] = getattr(policy, name)
+    for name in ("confidence_factor", "strength_factor", "overlap_factor"):
+        if getattr(policy, name) != getattr(plain, name):
+            document[name] = [list(point) for point in getattr(policy, name).points]
+    if policy.weak_original is not None:
+        document["weak_original"] = asdict(policy.weak_original)
+    if read_policy(document) != policy:
+        raise AssertionError("a policy must be what its document says")
+    return document
 
 
 def default_policy() -> Policy:

@@ -1,7 +1,4 @@
-"""`EngineConformance` on ONNX Runtime with the real model, and `SwapConformance` where there is room for one.
-
-Two beside each other are in `test_checkpoint_swap_real_model`, through a server's process.
-"""
+"""`EngineConformance` and `SwapConformance` on ONNX Runtime with the real model."""
 
 from __future__ import annotations
 
@@ -26,10 +23,12 @@ class TestOnnxRuntime(EngineConformance):
             yield tested
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[SwapUnderTest]:
+@pytest.fixture(scope="module", params=["beside", "reload"])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
+) -> Iterator[SwapUnderTest]:
     folder = tmp_path_factory.mktemp("swap")
-    with onnxruntime_swap(folder, model_folder, holds_two=False) as served:
+    with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
         yield served
     shutil.rmtree(folder)  # of the size of several models
 

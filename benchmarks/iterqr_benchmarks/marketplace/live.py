@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from iterqr_proto.policy import default_policy
-from iterqr_training.evaluate.policy_fit import policy_document
+from iterqr_proto.policy import default_policy, policy_document
 from opensearchpy import OpenSearch
 
 from iterqr_benchmarks.catalog import Catalog

@@ -127,7 +127,7 @@ class SimulatedTraffic:
         told = {
             "world": asdict(self._options.world),
             "traffic": {**asdict(self._options.traffic), "threads": 0},
-            "stack": {**asdict(self._options.stack), "http_port": 0, "grpc_port": 0},
+            "stack": self._options.stack.without_ports(),
             "canary": self._options.canary_searches,
             "truth": [dict(self._options.heldout), dict(self._options.validation)],
         }

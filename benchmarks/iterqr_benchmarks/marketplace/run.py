@@ -123,7 +123,7 @@ def keep_to_stack(path: Path, stack: StackSettings) -> None:
         MarketplaceError: The run was begun with another model, template or fusion.
     """
     file = path / _STACK
-    told = {**asdict(stack), "http_port": 0, "grpc_port": 0}
+    told = stack.without_ports()
     if file.is_file() and json.loads(file.read_text("utf-8")) != told:
         raise MarketplaceError(
             f"{path} was begun with another model, template or fusion ({file}); begin anew (--fresh)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from iterqr_dev_node import DEFAULT_VERSION
@@ -48,3 +48,7 @@ class StackSettings:
     registry: str = ""
     min_rewrites: int = 1
     channel: ChannelSettings = field(default_factory=ChannelSettings)
+
+    def without_ports(self) -> dict[str, Any]:
+        """Returns all that decides what is served; ports may differ from start to start."""
+        return {**asdict(self), "http_port": 0, "grpc_port": 0}

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import grpc
 import pytest
-from iterqr_proto.policy import Curve, Policy
+from iterqr_proto.policy import Curve, Policy, policy_document
 from iterqr_training.dataset.rows import Band
 from iterqr_training.errors import SourceError
 from iterqr_training.evaluate.fusion import FusionRule
 from iterqr_training.evaluate.judge import ServerJudge
-from iterqr_training.evaluate.policy_fit import policy_document
 from iterqr_training.evaluate.query_sums import fused
 from iterqr_training.evaluate.server_rewriter import ServerRewriter
 from iterqr_training.evaluate.truth import TruthQuery, write_truth

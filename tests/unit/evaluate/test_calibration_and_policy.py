@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from iterqr_proto.policy import Policy, read_policy
+from iterqr_proto.policy import Policy, policy_document, read_policy
 from iterqr_training.evaluate.calibration import Calibration, fit_calibration, reliability
 from iterqr_training.evaluate.fusion import RecordedRewrite
-from iterqr_training.evaluate.policy_fit import FitQuery, fit_policy, policy_document
+from iterqr_training.evaluate.policy_fit import FitQuery, fit_policy
 from support.evaluations import RULE, window
 
 FALLING = [float(score) for score in range(10, 0, -1)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from iterqr_benchmarks.main import main
 from iterqr_benchmarks.marketplace import loop_command
-from iterqr_benchmarks.marketplace.learning import REWRITES_A_QUERY, command_flags, learning_stack
+from iterqr_benchmarks.marketplace.learning import POLICY, REWRITES_A_QUERY, command_flags, learning_stack
 from iterqr_benchmarks.marketplace.loop_traffic import SimulatedTraffic, small_market
 from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_training.loop.settings import LoopSettings
@@ -21,7 +21,8 @@ def test_results_are_fused_as_on_the_stack() -> None:
     flags = command_flags(stack)["evaluate"]
     told = dict(zip(flags[::2], flags[1::2], strict=True))
     fused = {"--rewrite-weight": "0.25", "--rank-constant": "20"}
-    assert told.items() >= {"--max-rewrites": str(REWRITES_A_QUERY), **fused}.items()
+    asked = {"--max-rewrites": str(REWRITES_A_QUERY), "--at-a-time": "8", "--timed": "100"}
+    assert told == {**asked, "--policy": str(POLICY), "--max-harm-rate": "0.03", **fused}
 
 
 def test_as_many_rewrites_are_shown_as_are_written_and_learned() -> None:

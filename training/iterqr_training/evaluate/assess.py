@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from iterqr_proto.policy import policy_document
 from iterqr_proto.rewrite_format import comparison_form
 
 from iterqr_training.evaluate.answers import Answers
@@ -15,7 +16,7 @@ from iterqr_training.evaluate.evaluated import CalibrationReport, EvaluatedSyste
 from iterqr_training.evaluate.evidence import Evidence
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite
 from iterqr_training.evaluate.latency import latency
-from iterqr_training.evaluate.policy_fit import FitQuery, PolicyFit, fit_policy, policy_document
+from iterqr_training.evaluate.policy_fit import FitQuery, PolicyFit, fit_policy
 from iterqr_training.evaluate.query_sums import QuerySums, query_sums
 from iterqr_training.evaluate.rewriter import Rewriter
 from iterqr_training.evaluate.text_variety import text_variety

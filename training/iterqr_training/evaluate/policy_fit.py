@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from iterqr_proto.policy import Curve, Policy, WeakOriginal, original_features, read_policy
+from iterqr_proto.policy import Curve, Policy, WeakOriginal, original_features, policy_document
 
 from iterqr_training.evaluate.calibration import Calibration
 from iterqr_training.evaluate.fusion import FusionRule, RecordedRewrite, WindowHit, replay
@@ -116,23 +116,6 @@ def fit_policy(
         default=by_default,
         unseen=unseen,
     )
-
-
-def policy_document(policy: Policy) -> Mapping[str, Any]:
-    """Returns the document of `policy_v1.schema.json` that manifests carry and the plugin reads."""
-    document: dict[str, Any] = {"policy_version": 1, "policy_id": policy.policy_id}
-    plain = Policy(policy.policy_id)
-    for name in ("min_query_characters", "max_query_characters", "max_rewrites", "min_confidence"):
-        if getattr(policy, name) != getattr(plain, name):
-            document[name] = getattr(policy, name)
-    for name in ("confidence_factor", "strength_factor", "overlap_factor"):
-        if getattr(policy, name) != getattr(plain, name):
-            document[name] = [list(point) for point in getattr(policy, name).points]
-    if policy.weak_original is not None:
-        document["weak_original"] = asdict(policy.weak_original)
-    if read_policy(document) != policy:
-        raise AssertionError("a policy must be what its document says")
-    return document
 
 
 class _Fitter:
