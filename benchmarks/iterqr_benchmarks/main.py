@@ -296,9 +296,11 @@ def _stack(options: argparse.Namespace) -> StackSettings:
 
 
 def _served_stack(options: argparse.Namespace, console: Console) -> StackSettings:
+    if options.min_rewrites > options.max_rewrites:
+        raise BenchmarkError(f"--min-rewrites is {options.min_rewrites}, above --max-rewrites, {options.max_rewrites}")
     stack = _stack(options)
     channel = replace(stack.channel, max_rewrites=options.max_rewrites)
-    stack = replace(stack, channel=channel, min_rewrites=min(options.min_rewrites, options.max_rewrites))
+    stack = replace(stack, channel=channel, min_rewrites=options.min_rewrites)
     if options.checkpoint is None:
         return stack
     served = served_checkpoint(options.checkpoint, options.model, options.folder / "checkpoints", console)
@@ -441,7 +443,7 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    learning_stack = _stack_flags(_SIM_BUDGET_MS, CHANNEL)
+    learning_stack = _stack_flags(CHANNEL.budget_ms, CHANNEL)
     sim = add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack)
     add_sim_flags(sim)
     for command in (demo, up, sim):

@@ -16,11 +16,19 @@ from support.swaps_under_test import onnxruntime_swap
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 
+@pytest.mark.asyncio(loop_scope="class")
 class TestOnnxRuntime(EngineConformance):
-    @pytest_asyncio.fixture
+    """A start takes seconds: one engine for all tests but those that end theirs."""
+
+    @pytest_asyncio.fixture(scope="class", loop_scope="class")
     async def tested(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
         async with onnxruntime_with(model_folder) as tested:
             yield tested
+
+    @pytest_asyncio.fixture(loop_scope="class")
+    async def doomed(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
+        async with onnxruntime_with(model_folder) as doomed:
+            yield doomed
 
 
 @pytest.fixture(scope="module", params=["beside", "reload"])

@@ -63,6 +63,7 @@ class RunningCluster:
 _SHARED = {
     "plugin_cluster": "cluster",
     "knn_node": KNN_VERSION,
+    "market": "market",
     "signals_node": "signals",
     "node_pool": DEFAULT_VERSION,
 }

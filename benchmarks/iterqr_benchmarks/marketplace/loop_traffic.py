@@ -45,9 +45,9 @@ from iterqr_benchmarks.stack.settings import StackSettings
 from iterqr_benchmarks.stack.state import StackFolder
 
 HELDOUT = {Band.TAIL: 200, Band.TORSO: 50, Band.HEAD: 50}
-VALIDATION = {Band.TAIL: 60, Band.TORSO: 20, Band.HEAD: 20}
-USERS = TrafficSettings(users=300, searches=1_000, days=2, threads=8)  # in few days, many search at the same time
-CANARY_SEARCHES = 120
+VALIDATION = {Band.TAIL: 40, Band.TORSO: 10, Band.HEAD: 10}
+USERS = TrafficSettings(users=200, searches=400, days=1, threads=8)  # in one day, many search at the same time
+CANARY_SEARCHES = 60
 EXPLORATION = "exploration"
 _ARMS: Mapping[str, Arm] = {
     EXPLORATION: "exploration",
@@ -57,7 +57,6 @@ _ARMS: Mapping[str, Arm] = {
 }
 _CANARY_SEEDS = 100_000  # after those of the iterations
 _LOGS = (f"{IMPRESSIONS_INDEX}*", EVENTS_INDEX, "ubi_queries")
-_BUDGET_MS = 10_000  # what users are shown must not depend on how fast this machine is
 _LONGEST_CACHE_S = 3_600  # what a node allows
 _PATIENCE_S = 60.0
 _MAX_TIMES = 100
@@ -107,8 +106,7 @@ class LoopTraffic:
 
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     """A marketplace that a loop on two cores can learn from: what `iterqr-bench loop` plays by default."""
-    channel = replace(CHANNEL, budget_ms=_BUDGET_MS)
-    stack = learning_stack(StackSettings(channel=channel))
+    stack = learning_stack(StackSettings(channel=CHANNEL))
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
     return SimulatedTraffic(folder, LoopTraffic(world, USERS, stack), console)
 

@@ -1,4 +1,4 @@
-"""A node of each version with an index of dishes, asking a real rewrite server."""
+"""Nodes that ask a real rewrite server: of each version with an index of dishes, and one with a small marketplace."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from support.dish_catalog import REWRITES, index_dishes
+from support.market_node import forget_logs, small_market_node
 from support.opensearch_node import RunningNode
 from support.plugin_search import PluginSearch, set_endpoint
-from support.rewrite_server import RunningServer, rewrites_script, running_server
+from support.predictable import last_query
+from support.rewrite_server import RunningServer, answer, rewrites_script, running_server
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,24 @@ def plugin(plugin_node: RunningNode, rewriter: RunningServer) -> Iterator[Plugin
     search = PluginSearch(plugin_node, index, pipeline="")
     yield PluginSearch(plugin_node, index, search.create_pipeline())
     set_endpoint(plugin_node.client, None)
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a node with the small marketplace, whose server proposes something for whatever is asked."""
+
+    def widened(prompt: str) -> str:
+        """Rewrites that find some of what the query finds, and something else."""
+        query = last_query(prompt)
+        words = query.split()
+        return answer(query, (f"{words[-1]} rice", f"{words[0]} soup", "chicken noodles"))
+
+    with small_market_node(tmp_path_factory.mktemp("market"), widened) as url:
+        yield url
+
+
+@pytest.fixture
+def market_node(market: str) -> Iterator[str]:
+    """`market`, without logs of other tests."""
+    yield market
+    forget_logs(market)

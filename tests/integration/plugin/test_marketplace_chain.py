@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from io import StringIO
 from pathlib import Path
@@ -15,31 +14,9 @@ from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSet
 from iterqr_benchmarks.marketplace.sim_report import sim_html, sim_json, sim_report, sim_table
 from iterqr_benchmarks.marketplace.truth import CreditScore
 from rich.console import Console
-from support.market_node import forget_logs, small_market_node
-from support.predictable import last_query
-from support.rewrite_server import answer
 from support.scripted_market import SMALL_WORLD
 
 pytestmark = pytest.mark.node
-
-
-def widened(prompt: str) -> str:
-    """Rewrites that find some of what the query finds, and something else."""
-    query = last_query(prompt)
-    words = query.split()
-    return answer(query, (f"{words[-1]} rice", f"{words[0]} soup", "chicken noodles"))
-
-
-@pytest.fixture(scope="module")
-def market_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with small_market_node(tmp_path_factory.mktemp("chain"), widened) as url:
-        yield url
-
-
-@pytest.fixture
-def node(market_url: str) -> Iterator[str]:
-    yield market_url
-    forget_logs(market_url)
 
 
 def chain(node: str, folder: Path, traffic: TrafficSettings, *, paired: bool = False) -> ChainResult:
@@ -68,16 +45,16 @@ def stopped(*_: object, **__: object) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_every_order_is_credited_as_it_was(node: str, tmp_path: Path) -> None:
+def test_every_order_is_credited_as_it_was(market_node: str, tmp_path: Path) -> None:
     traffic = TrafficSettings(users=25, searches=100, days=2, seed=11)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(chain_module, "hold_against_truth", stopped)
         with pytest.raises(KeyboardInterrupt):
-            chain(node, tmp_path, traffic)
+            chain(market_node, tmp_path, traffic)
     with pytest.MonkeyPatch.context() as patched:  # goes on where it was stopped
         for done in ("run_against", "collect", "attribute_arm", "write_back_hints"):
             patched.setattr(chain_module, done, stopped)
-        result = chain(node, tmp_path, traffic)
+        result = chain(market_node, tmp_path, traffic)
     assert_nothing_is_lost(result)
     assert result.truth.wrong == ()
     assert result.truth.exact
@@ -101,9 +78,9 @@ def test_every_order_is_credited_as_it_was(node: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_comes_twice_late_or_in_another_order_is_credited_all_the_same(node: str, tmp_path: Path) -> None:
+def test_what_comes_twice_late_or_in_another_order_is_credited_all_the_same(market_node: str, tmp_path: Path) -> None:
     adversity = AdversitySettings(duplicates=0.3, late=0.3, out_of_order=0.3)
-    result = chain(node, tmp_path, TrafficSettings(users=25, searches=100, days=2, seed=12, adversity=adversity))
+    result = chain(market_node, tmp_path, TrafficSettings(users=25, searches=100, days=2, seed=12, adversity=adversity))
     assert_nothing_is_lost(result)
     assert result.truth.wrong == ()
     assert result.truth.exact
@@ -114,8 +91,8 @@ def test_what_comes_twice_late_or_in_another_order_is_credited_all_the_same(node
 
 
 @pytest.mark.timeout(600)
-def test_a_paired_replay_compares_the_same_users(node: str, tmp_path: Path) -> None:
-    result = chain(node, tmp_path, TrafficSettings(users=25, searches=60, days=1, seed=13), paired=True)
+def test_a_paired_replay_compares_the_same_users(market_node: str, tmp_path: Path) -> None:
+    result = chain(market_node, tmp_path, TrafficSettings(users=25, searches=60, days=1, seed=13), paired=True)
     assert_nothing_is_lost(result)
     assert result.truth.exact
     assert list(result.traffic) == list(result.marts) == ["split", "control", "treatment"]

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,27 +22,13 @@ from iterqr_benchmarks.marketplace.running import CLIENT_ID_KEY
 from iterqr_benchmarks.marketplace.settings import AdversitySettings, TrafficSettings
 from opensearchpy import OpenSearch
 from opensearchpy.helpers import scan
-from support.market_node import small_market_node
 from support.plugin_search import STATS, eventually
-from support.predictable import last_query
-from support.rewrite_server import answer
 from support.scripted_market import SMALL_WORLD
 
 pytestmark = pytest.mark.node
 
 ROUGH = AdversitySettings(missing_client_ids=0.1, missing_query_ids=0.1, duplicates=0.2, late=0.2, out_of_order=0.2)
 Row = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def market_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A node whose server proposes the same two rewrites for whatever is asked."""
-
-    def script(prompt: str) -> str:
-        return answer(last_query(prompt), ("chicken rice", "tofu soup"))
-
-    with small_market_node(tmp_path_factory.mktemp("market"), script) as url:
-        yield url
 
 
 def logged(url: str, index: str) -> list[Row]:

@@ -204,8 +204,8 @@ def test_flags_reach_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.fresh
     assert not options.paired
     assert sims(monkeypatch, ["--paired"]).paired
-    six = sims(monkeypatch, ["--max-rewrites", "6", "--min-rewrites", "8"]).stack
-    assert (six.channel.max_rewrites, six.min_rewrites) == (6, 6)
+    six = sims(monkeypatch, ["--max-rewrites", "6", "--min-rewrites", "5"]).stack
+    assert (six.channel.max_rewrites, six.min_rewrites) == (6, 5)
     assert sims(monkeypatch, ["--seed", "4", "--traffic-seed", "5"]).traffic.seed == 5
 
 
@@ -214,3 +214,7 @@ def test_numbers_out_of_their_limits_are_named(capsys: pytest.CaptureFixture[str
         cli.main(["sim", "--dishes", "10"])
     assert ended.value.code == 1
     assert "dishes is 10; it must be from 10,000 to 80,000" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["sim", "--max-rewrites", "2", "--min-rewrites", "3"])
+    assert ended.value.code == 1
+    assert "--min-rewrites is 3, above --max-rewrites, 2" in capsys.readouterr().err
