@@ -16,17 +16,21 @@ from support.swaps_under_test import onnxruntime_swap
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 
-@pytest.mark.asyncio(loop_scope="class")
-class TestOnnxRuntime(EngineConformance):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(model_folder: Path) -> AsyncIterator[EngineUnderTest]:
     """A start takes seconds: one engine for all tests but those that end theirs."""
+    async with onnxruntime_with(model_folder) as started:
+        yield started
 
-    @pytest_asyncio.fixture(scope="class", loop_scope="class")
-    async def tested(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
-        async with onnxruntime_with(model_folder) as tested:
-            yield tested
 
-    @pytest_asyncio.fixture(loop_scope="class")
-    async def doomed(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
+@pytest.mark.asyncio(loop_scope="module")
+class TestOnnxRuntime(EngineConformance):
+    @pytest.fixture
+    def tested(self, started: EngineUnderTest) -> EngineUnderTest:
+        return started
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def doomed(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:  # type: ignore[override]  # a fixture
         async with onnxruntime_with(model_folder) as doomed:
             yield doomed
 

@@ -21,7 +21,7 @@ def test_results_are_fused_as_on_the_stack() -> None:
     flags = command_flags(stack)["evaluate"]
     told = dict(zip(flags[::2], flags[1::2], strict=True))
     fused = {"--rewrite-weight": "0.25", "--rank-constant": "20"}
-    asked = {"--max-rewrites": str(REWRITES_A_QUERY), "--at-a-time": "8", "--timed": "100"}
+    asked = {"--max-rewrites": str(REWRITES_A_QUERY), "--at-a-time": "8", "--timed": "50"}
     assert told == {**asked, "--policy": str(POLICY), "--max-harm-rate": "0.03", **fused}
 
 

@@ -100,6 +100,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="N",
         help="held-out queries that are asked alone nevertheless, for latency (default all)",
     )
+    parser.add_argument(
+        "--earlier",
+        type=_named,
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a system's answers of an evaluation before: taken over if it answers the timed queries alike",
+    )
     parser.add_argument("--deadline-s", type=float, default=DEADLINE_S, metavar="S", help="of an answer (default 60)")
     parser.add_argument(
         "--max-harm-rate",
@@ -121,6 +129,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         validation = TruthSet(options.validation.name, read_truth(options.validation))
         _require_apart(heldout, validation)
     general = {name: read_general_ability(Path(file)) for name, file in options.general}
+    earlier = {name: read_answers(Path(file)) for name, file in options.earlier}
     previous = None if options.previous is None else read_answers(options.previous)
     policy = default_policy() if options.policy is None else _policy(options.policy)
     with ExitStack() as opened, StepProgress(console) as progress:
@@ -145,6 +154,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
                 general=general,
                 max_harm_rate=options.max_harm_rate,
                 timed=options.timed,
+                earlier=earlier,
                 seed=options.seed,
                 resamples=options.resamples,
             ),
@@ -165,8 +175,9 @@ def _check(options: argparse.Namespace) -> None:
     for name in names:
         if name in ("none", "keyword", "semantic") or names.count(name) > 1:
             raise SettingError(f"--server: the name {name!r} is taken")
-    if missing := sorted({name for name, _ in options.general} - set(names)):
-        raise SettingError(f"--general: {missing[0]!r} is no --server")
+    for flag in ("general", "earlier"):
+        if missing := sorted({name for name, _ in getattr(options, flag)} - set(names)):
+            raise SettingError(f"--{flag}: {missing[0]!r} is no --server")
     if options.timed is not None and options.timed < 0:
         raise SettingError("--timed: must not be negative")
     for name, low, high in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ def answer_all(
     folder: Path,
     on_answer: Callable[[], None],
     timed: int | None = None,
+    earlier: Answers | None = None,
 ) -> Answers:
     """Returns the system's answer to each query; those that are in the folder are not asked again.
 
@@ -36,6 +37,7 @@ def answer_all(
         on_answer: Called for each query that has its answer.
         timed: How many of the queries, spread over them, are asked one at a time; the others are asked as many at a
             time as the system takes, and have no latency. None: all.
+        earlier: What it is said to have answered before. If its timed answers are the same, the others are taken over.
 
     Raises:
         SourceError: The system cannot be reached.
@@ -46,26 +48,44 @@ def answer_all(
         asked = [query for query in queries if (query.region, query.query) not in known]
         for _ in range(len(queries) - len(asked)):
             on_answer()
-        for answer in _answers(rewriter, asked, _spread(queries, timed)):
+
+        def keep(answer: Answer) -> None:
             lines.append(asdict(answer))
             known[answer.region, answer.query] = answer
             on_answer()
+
+        alone = {query.key for query in (_spread(queries, timed) if rewriter.at_a_time > 1 else queries)}
+        for query in asked:
+            if query.key in alone:
+                keep(rewriter.rewrite(query.query, query.region))
+        others = [query for query in asked if query.key not in alone]
+        if earlier is not None and _same(known, earlier):
+            taken_over = [query for query in others if (query.region, query.query) in earlier]
+            for query in taken_over:
+                keep(replace(earlier[query.region, query.query], latency_ms=None))
+            others = [query for query in others if query not in taken_over]
+        for answer in _together(rewriter, others):
+            keep(answer)
     return {(each.region, each.query): known[each.region, each.query] for each in queries}
 
 
-def _answers(rewriter: Rewriter, asked: Sequence[TruthQuery], timed: Collection[TruthQuery]) -> Iterator[Answer]:
-    alone = {query.key for query in (timed if rewriter.at_a_time > 1 else asked)}
-    for query in asked:
-        if query.key in alone:
-            yield rewriter.rewrite(query.query, query.region)
+def _together(rewriter: Rewriter, asked: Sequence[TruthQuery]) -> Iterator[Answer]:
     with ThreadPoolExecutor(rewriter.at_a_time) as pool:
-        others = (query for query in asked if query.key not in alone)
-        together = [pool.submit(rewriter.rewrite, query.query, query.region) for query in others]
+        together = [pool.submit(rewriter.rewrite, query.query, query.region) for query in asked]
         try:
             for each in as_completed(together):
                 yield replace(each.result(), latency_ms=None)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _same(new: Answers, earlier: Answers) -> bool:
+    """Whether there are new answers, and each has the rewrites of the one before."""
+    return bool(new) and all(key in earlier and _texts(each) == _texts(earlier[key]) for key, each in new.items())
+
+
+def _texts(answer: Answer) -> list[str]:
+    return [rewrite.text for rewrite in answer.rewrites]
 
 
 def _spread(queries: Sequence[TruthQuery], count: int | None) -> Sequence[TruthQuery]:

@@ -60,6 +60,7 @@ class EvaluationRun:
         rule: The pipeline's weights, and the policy that a fitted one must beat.
         max_harm_rate: Of fitted policies.
         timed: How many held-out queries are asked one at a time, where a system takes more; None: all.
+        earlier: Answers to held-out queries by name of a system, taken over if it still answers the timed ones alike.
         seed: Of everything random.
         resamples: Of the bootstrap.
     """
@@ -76,6 +77,7 @@ class EvaluationRun:
     general: Mapping[str, GeneralAbility] = field(default_factory=dict)
     max_harm_rate: float = MAX_HARM_RATE
     timed: int | None = None
+    earlier: Mapping[str, Answers] = field(default_factory=dict)
     seed: int = 7
     resamples: int = RESAMPLES
 
@@ -87,11 +89,11 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
         SourceError: A system, the node or the judge cannot be reached; what was asked is kept.
         StoreError: The folder cannot be used, or holds outputs of something else.
     """
-    answers = _answers(run, run.heldout, _HELDOUT, progress, run.timed)
+    answers = _answers(run, run.heldout, _HELDOUT, progress, run.timed, run.earlier)
     evidence = _evidence(run, run.heldout, _HELDOUT, answers, progress)
     validation: Mapping[str, tuple[Answers, Evidence]] = {}
     if run.validation is not None:
-        theirs = _answers(run, run.validation, _VALIDATION, progress, 0)
+        theirs = _answers(run, run.validation, _VALIDATION, progress, 0, {})
         known = _evidence(run, run.validation, _VALIDATION, theirs, progress)
         validation = {name: (mine, known) for name, mine in theirs.items()}
     step = progress.stage("measures", len(run.systems))
@@ -122,12 +124,18 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
 
 
 def _answers(
-    run: EvaluationRun, truth: TruthSet, part: str, progress: Progress, timed: int | None
+    run: EvaluationRun,
+    truth: TruthSet,
+    part: str,
+    progress: Progress,
+    timed: int | None,
+    earlier: Mapping[str, Answers],
 ) -> Mapping[str, Answers]:
     found = {}
     for system in run.systems:
         step = progress.stage(f"{part}: {system.name}", len(truth.queries))
-        found[system.name] = answer_all(system, truth.queries, run.folder / part, step, timed)
+        folder, before = run.folder / part, earlier.get(system.name)
+        found[system.name] = answer_all(system, truth.queries, folder, step, timed, before)
     return found
 
 

@@ -118,7 +118,7 @@ class CommandLines:
             line += [flag for name, file in known.items() for flag in ("--general", f"{name}={file}")]
         if promoted is not None:
             answers = answers_file(self._loop.iteration(promoted).evaluation / "heldout", CANDIDATE)
-            line += ["--previous", str(answers)]
+            line += ["--previous", str(answers), "--earlier", f"{CHAMPION}={answers}"]
         return self._with_flags(line)
 
     def gate(self, champion: str) -> list[str]:

@@ -183,7 +183,7 @@ class LearningStages:
     def _take_over_answers(self, iteration: int) -> None:
         """The untuned model, which is no champion now, writes what it wrote before: it need not be asked again.
 
-        A champion's answers tell the gates how long it takes beside the candidate, so they are always new.
+        A champion's timed answers tell the gates how long it takes beside the candidate, so they are always new.
         """
         own = self._own(iteration).evaluation
         for earlier in reversed(range(1, iteration)):

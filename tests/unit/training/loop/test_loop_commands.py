@@ -81,11 +81,13 @@ def test_novelty_and_forgetting_are_told_of_the_champions_iteration(tmp_path: Pa
     options = commands()._parser.parse_args(line)
     first = tmp_path / "iterations" / "1"
     assert options.previous == first / "evaluation" / "heldout" / "answers-candidate.jsonl"
+    assert options.earlier == [(CHAMPION, str(options.previous))]
     assert dict(options.general)[CHAMPION] == str(first / "general.json")
     assert options.server == servers
     plain = CommandLines(LoopSettings(tmp_path, measure_general=False), 1).evaluate(SITE, TREATMENT, servers, None)
     assert "--general" not in plain
     assert "--previous" not in plain
+    assert "--earlier" not in plain
 
 
 def test_what_was_trained_is_exported_adapter_or_all_weights(tmp_path: Path) -> None:
