@@ -162,14 +162,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Stops where the groups are not kept: a node and a model for each process would take their place, silently."""
-    kept = all("@" in item.nodeid for item in session.items)  # where pytest-xdist puts a test's group
-    if session.config.getoption("loadgroup", False) and not kept:
-        raise pytest.UsageError("this pytest-xdist does not keep to --dist loadgroup with this pytest")
-
-
 def _group(item: pytest.Item) -> str:
     if isinstance(item, pytest.Function):
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()

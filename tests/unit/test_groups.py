@@ -1,0 +1,11 @@
+"""Tests that share a node or a model run in one process, or each process would start its own, silently."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_pytest_xdist_keeps_to_the_groups(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("all tests run in one process")
+    assert request.node.nodeid.endswith("@test_groups"), "this pytest-xdist knows no groups with this pytest"
