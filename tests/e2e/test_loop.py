@@ -12,7 +12,7 @@ import pytest
 from iterqr_training.loop.stage import LEARNING, MEASURING
 
 pytest.importorskip("torch")
-pytestmark = [pytest.mark.node, pytest.mark.model, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.node, pytest.mark.model, pytest.mark.timeout(2000)]
 
 BENCH = Path(sys.executable).with_name("iterqr-bench")
 SMALL = (
@@ -60,7 +60,7 @@ def loop(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         f"gate: --settings {gates}",
         *flags,
     ]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=800)
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=1800)
 
 
 def read(file: Path) -> dict[str, Any]:
