@@ -30,7 +30,7 @@ class TestOnnxRuntime(EngineConformance):
         return started
 
     @pytest_asyncio.fixture(loop_scope="module")
-    async def doomed(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:  # type: ignore[override]  # a fixture
+    async def doomed(self, model_folder: Path) -> AsyncIterator[EngineUnderTest]:
         async with onnxruntime_with(model_folder) as doomed:
             yield doomed
 
