@@ -60,10 +60,10 @@ def answer_all(
                 keep(rewriter.rewrite(query.query, query.region))
         others = [query for query in asked if query.key not in alone]
         if earlier is not None and _same(known, earlier):
-            taken_over = [query for query in others if (query.region, query.query) in earlier]
-            for query in taken_over:
-                keep(replace(earlier[query.region, query.query], latency_ms=None))
-            others = [query for query in others if query not in taken_over]
+            for query in others:
+                if said := earlier.get((query.region, query.query)):
+                    keep(replace(said, latency_ms=None))
+            others = [query for query in others if (query.region, query.query) not in known]
         for answer in _together(rewriter, others):
             keep(answer)
     return {(each.region, each.query): known[each.region, each.query] for each in queries}
