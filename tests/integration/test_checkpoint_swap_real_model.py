@@ -26,14 +26,6 @@ from support.swaps_under_test import publish_built
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
-# Those that come with the server are four times as many, for each load; the loop's test takes them.
-PROBES = """
-queries = ["chiken biriyani", "vegan sushi"]
-[[pairs]]
-query = "chiken biriyani"
-good = "chicken biryani"
-bad = "car insurance"
-"""
 QUERIES = ["chiken tikka masla", "pad tai no peanuts", "cheap burgr with fries", "vegan sushi", "pasta carbonra"]
 TIMEOUT_S = 180
 
@@ -71,11 +63,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iter
     registry = CheckpointRegistry(str(folder / "registry"))
     publish_built(registry, "as-base-int8", model_folder, folder)
     publish_built(registry, "smaller-int4", int4.folder, folder, "onnx-int4")
-    probes = folder / "probes.toml"
-    probes.write_text(PROBES, "utf-8")
     flags = {
         "hints.url": "",
-        "checkpoints.probes": str(probes),
         "checkpoints.registry": registry.url,
         "checkpoints.cache": str(folder / "cache"),
         "checkpoints.probe_max_ms": "170000",  # the machine may be busy with other tests

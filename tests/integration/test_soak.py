@@ -1,4 +1,4 @@
-"""Forty seconds of `iterqr-bench soak`, on a real node and a server of predictable tokens that is restarted."""
+"""A minute of `iterqr-bench soak`, on a real node and a server of predictable tokens that is restarted."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ REWRITES = {"chikn tika": ("chicken tikka", "chicken tikka masala"), "tomato": (
 @pytest.mark.timeout(300)
 def test_nothing_grows_or_gets_lost(tmp_path: Path) -> None:
     with rewrite_server_process(REWRITES) as server:
-        options = SoakOptions(tmp_path, minutes=0.7, searchers=3, texts=tuple(REWRITES))
+        options = SoakOptions(tmp_path, minutes=1.2, searchers=3, texts=tuple(REWRITES))
         report = run_soak(options, server, Console(quiet=True))
     assert [check for check in report.checks if not check.holds] == []
-    assert report.restarts >= 1  # on a slow machine one takes half the time
+    assert report.restarts >= 2
     assert min(report.outcomes[name] for name in ("fused", "expanded", "shadow", "control")) > 0
     assert report.outcomes["no_rewrites"] > 0
     assert set(report.outcomes) & {"unavailable", "breaker_open"}, "the server was away"

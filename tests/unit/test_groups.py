@@ -7,5 +7,5 @@ import pytest
 
 def test_pytest_xdist_keeps_to_the_groups(request: pytest.FixtureRequest) -> None:
     if not request.config.getoption("loadgroup", False):
-        pytest.skip("all tests run in one process")
+        pytest.skip("without --dist loadgroup there are no groups to keep to")
     assert request.node.nodeid.endswith("@test_groups"), "this pytest-xdist knows no groups with this pytest"

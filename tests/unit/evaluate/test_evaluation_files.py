@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,10 +121,11 @@ def test_queries_asked_together_have_no_latency(tmp_path: Path) -> None:
 def test_a_system_that_answers_timed_queries_as_before_is_not_asked_the_others(tmp_path: Path) -> None:
     queries = [truth(f"query {number}", Band.TAIL) for number in range(10)]
     answers = {each.query: answer(each.query, f"better {each.query}") for each in queries}
-    earlier = answer_all(ScriptedRewriter("model", answers), queries[:8], tmp_path / "1", nothing)
+    failed = {**answers, "query 1": replace(answer("query 1"), failure="no answer in time")}
+    earlier = answer_all(ScriptedRewriter("model", failed), queries[:8], tmp_path / "1", nothing)
     same = ScriptedRewriter("model", answers, at_a_time=2)
     found = answer_all(same, queries, tmp_path / "2", nothing, timed=2, earlier=earlier)
-    assert same.asked == 4  # the timed ones, and those that were not asked before
+    assert same.asked == 5  # the timed ones, and those that were not asked before or had no answer
     assert {each.query for each in found.values() if each.latency_ms is not None} == {"query 0", "query 5"}
     assert list(found) == [query.key for query in queries]
     changed = ScriptedRewriter("model", {**answers, "query 5": answer("query 5", "another")}, at_a_time=2)

@@ -37,7 +37,8 @@ def answer_all(
         on_answer: Called for each query that has its answer.
         timed: How many of the queries, spread over them, are asked one at a time; the others are asked as many at a
             time as the system takes, and have no latency. None: all.
-        earlier: What it is said to have answered before. If its timed answers are the same, the others are taken over.
+        earlier: What it is said to have answered before. If its timed answers are the same, the others
+            are taken over; what failed is asked again.
 
     Raises:
         SourceError: The system cannot be reached.
@@ -61,7 +62,8 @@ def answer_all(
         others = [query for query in asked if query.key not in alone]
         if earlier is not None and _same(known, earlier):
             for query in others:
-                if said := earlier.get((query.region, query.query)):
+                said = earlier.get((query.region, query.query))
+                if said is not None and not said.failure:
                     keep(replace(said, latency_ms=None))
             others = [query for query in others if (query.region, query.query) not in known]
         for answer in _together(rewriter, others):

@@ -89,11 +89,11 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
         SourceError: A system, the node or the judge cannot be reached; what was asked is kept.
         StoreError: The folder cannot be used, or holds outputs of something else.
     """
-    answers = _answers(run, run.heldout, _HELDOUT, progress, run.timed, run.earlier)
+    answers = _answers(run, run.heldout, _HELDOUT, progress)
     evidence = _evidence(run, run.heldout, _HELDOUT, answers, progress)
     validation: Mapping[str, tuple[Answers, Evidence]] = {}
     if run.validation is not None:
-        theirs = _answers(run, run.validation, _VALIDATION, progress, 0, {})
+        theirs = _answers(run, run.validation, _VALIDATION, progress)
         known = _evidence(run, run.validation, _VALIDATION, theirs, progress)
         validation = {name: (mine, known) for name, mine in theirs.items()}
     step = progress.stage("measures", len(run.systems))
@@ -123,19 +123,12 @@ def evaluate(run: EvaluationRun, progress: Progress) -> EvaluationReport:
     return EvaluationReport(evaluation, {system.name: details for system, details in assessed})
 
 
-def _answers(
-    run: EvaluationRun,
-    truth: TruthSet,
-    part: str,
-    progress: Progress,
-    timed: int | None,
-    earlier: Mapping[str, Answers],
-) -> Mapping[str, Answers]:
+def _answers(run: EvaluationRun, truth: TruthSet, part: str, progress: Progress) -> Mapping[str, Answers]:
     found = {}
     for system in run.systems:
         step = progress.stage(f"{part}: {system.name}", len(truth.queries))
-        folder, before = run.folder / part, earlier.get(system.name)
-        found[system.name] = answer_all(system, truth.queries, folder, step, timed, before)
+        timed, earlier = (run.timed, run.earlier.get(system.name)) if part == _HELDOUT else (0, None)
+        found[system.name] = answer_all(system, truth.queries, run.folder / part, step, timed, earlier)
     return found
 
 
