@@ -128,14 +128,17 @@ def learn(settings: LoopSettings, source: TrafficSource, console: Console) -> in
     check_lines(settings, commands)
     with alone_in(settings.folder, "loop"):
         log = LoopLog(settings.folder, _identity(settings, source))
+
+        def report() -> Path:
+            return write_report(read_loop_report(settings, source.settings, log), settings.folder)
+
         try:
             with ExitStack() as running, LoopProgress(console, settings.iterations, log) as progress:
                 work = LearningStages(settings, source, log, commands, running, progress.searched)
-                run_loop(settings.iterations, work, log, progress)
+                run_loop(settings.iterations, work, log, progress, on_iteration=report)
         finally:
             if log.seconds():
-                page = write_report(read_loop_report(settings, source.settings, log), settings.folder)
-                console.print(f"report: {page}", highlight=False, markup=False, soft_wrap=True)
+                console.print(f"report: {report()}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

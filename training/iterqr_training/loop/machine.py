@@ -48,13 +48,18 @@ def run_loop(
     log: LoopLog,
     listener: StageListener[int],
     clock: Callable[[], float] = time.monotonic,
+    on_iteration: Callable[[], object] = lambda: None,
 ) -> None:
     """Does what is not done yet. A refusal ends its iteration; the next begins with the champion as it was.
+
+    `on_iteration` is called after each.
 
     Raises:
         TrainingError: A stage could not be done; what was done is noted.
     """
-    run_stages(planned(iterations), work, log, listener, clock)
+    for each in planned(iterations):
+        run_stages([each], work, log, listener, clock)
+        on_iteration()
 
 
 def run_stages(

@@ -124,6 +124,25 @@ def test_a_stage_that_fails_is_told_with_the_report_of_what_was_done(
     assert "nobody searches" in capsys.readouterr().err
 
 
+def test_the_report_is_written_after_each_iteration(
+    tmp_path: Path, factory: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[str] = []
+
+    class Refused:
+        def __init__(self, *_: object) -> None: ...
+
+        def do(self, iteration: int, _stage: Stage) -> StageOutcome:
+            if iteration == 2:
+                pages.append((tmp_path / "loop" / "report.html").read_text("utf-8"))
+                raise SourceError("that is enough")
+            return StageOutcome({"champion": "base-model", "base": "base-model"}, "the model was not found good")
+
+    monkeypatch.setattr(command, "LearningStages", Refused)
+    assert run(tmp_path / "loop") == 1
+    assert "the model was not found good" in pages[0]
+
+
 def test_a_limit_of_a_detector_that_is_none_is_told(
     tmp_path: Path, factory: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
