@@ -27,7 +27,7 @@ from iterqr_benchmarks.marketplace.ablation_command import (
     run_bench_ablation,
 )
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
-from iterqr_benchmarks.marketplace.learning import CHANNEL
+from iterqr_benchmarks.marketplace.learning import CHANNEL, HINTS_BUDGET_MS
 from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
@@ -285,6 +285,7 @@ def _stack(options: argparse.Namespace) -> StackSettings:
         template=str(options.template.resolve()) if options.template else "",
         http_port=options.http_port,
         grpc_port=options.grpc_port,
+        hints_budget_ms=options.hints_budget_ms,
         channel=replace(
             channel,
             budget_ms=options.budget_ms,
@@ -304,7 +305,12 @@ def _served_stack(options: argparse.Namespace, console: Console) -> StackSetting
     if options.checkpoint is None:
         return stack
     served = served_checkpoint(options.checkpoint, options.model, options.folder / "checkpoints", console)
-    return replace(stack, model=served.model, template=stack.template or served.template)
+    return replace(
+        stack,
+        model=served.model,
+        template=stack.template or served.template,
+        channel=replace(channel, policy=served.policy),
+    )
 
 
 def _port(text: str) -> int:
@@ -443,7 +449,7 @@ def _parser() -> argparse.ArgumentParser:
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
     sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    learning_stack = _stack_flags(CHANNEL.budget_ms, CHANNEL)
+    learning_stack = _stack_flags(CHANNEL.budget_ms, CHANNEL, HINTS_BUDGET_MS)
     sim = add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack)
     add_sim_flags(sim)
     for command in (demo, up, sim):
@@ -551,7 +557,9 @@ def _add_signal_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 impressions")
 
 
-def _stack_flags(budget_ms: int, channel: ChannelSettings | None = None) -> argparse.ArgumentParser:
+def _stack_flags(
+    budget_ms: int, channel: ChannelSettings | None = None, hints_budget_ms: int = StackSettings().hints_budget_ms
+) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     channel = channel or ChannelSettings()
     parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
@@ -562,6 +570,13 @@ def _stack_flags(budget_ms: int, channel: ChannelSettings | None = None) -> argp
     parser.add_argument("--grpc-port", type=_port, default=0, metavar="PORT", help="the server's (default: a free one)")
     parser.add_argument(
         "--budget-ms", type=_count, default=budget_ms, metavar="MS", help=f"for rewriting (default {budget_ms})"
+    )
+    parser.add_argument(
+        "--hints-budget-ms",
+        type=_count,
+        default=hints_budget_ms,
+        metavar="MS",
+        help=f"of it for reading hints; then without (default {hints_budget_ms})",
     )
     for name, value, meaning in (
         ("--original-weight", channel.original_weight, "of the original's window"),

@@ -12,7 +12,7 @@ REWRITES_A_QUERY = 6  # users can only tell which are good among those they were
 POLICY = Path(__file__).with_name("data") / "policy.json"  # of this catalog's scores (DECISIONS record 43)
 # Weights of six rewrites, not three (DECISIONS record 42). What is learned must not depend on how fast this machine is.
 CHANNEL = ChannelSettings(budget_ms=20_000, rewrite_weight=0.05, rank_constant=200)
-_HINTS_BUDGET_MS = 1_000
+HINTS_BUDGET_MS = 1_000
 _TEMPLATE = "food_delivery_six"
 # Made-up users need no protection, 600 rows take two cores minutes, and what is measured on has its own queries. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.
@@ -38,13 +38,7 @@ _FLAGS = {
 def learning_stack(stack: StackSettings) -> StackSettings:
     """Returns the stack with `REWRITES_A_QUERY`, and the template for so many if it has none of its own."""
     channel = replace(stack.channel, max_rewrites=REWRITES_A_QUERY)
-    return replace(
-        stack,
-        template=stack.template or _TEMPLATE,
-        min_rewrites=REWRITES_A_QUERY,
-        hints_budget_ms=_HINTS_BUDGET_MS,
-        channel=channel,
-    )
+    return replace(stack, template=stack.template or _TEMPLATE, min_rewrites=REWRITES_A_QUERY, channel=channel)
 
 
 def command_flags(stack: StackSettings) -> Mapping[str, tuple[str, ...]]:

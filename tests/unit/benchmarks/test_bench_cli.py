@@ -36,10 +36,11 @@ def test_demo_has_the_tuned_defaults_and_tells_failure_by_its_exit_status(demos:
 
 
 def test_flags_reach_the_stack(demos: list[DemoOptions]) -> None:
+    budgets = ["--budget-ms", "500", "--hints-budget-ms", "90"]
     with pytest.raises(SystemExit):
-        cli.main(["demo", "--rewrite-weight", "0.7", "--budget-ms", "500", "--grpc-port", "50052", "--limit", "3"])
+        cli.main(["demo", "--rewrite-weight", "0.7", *budgets, "--grpc-port", "50052", "--limit", "3"])
     assert demos[0].stack.channel == ChannelSettings(rewrite_weight=0.7, budget_ms=500)
-    assert demos[0].stack.grpc_port == 50052
+    assert (demos[0].stack.hints_budget_ms, demos[0].stack.grpc_port) == (90, 50052)
     assert demos[0].limit == 3
 
 

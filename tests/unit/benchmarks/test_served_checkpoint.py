@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,22 @@ def test_an_adapter_is_exported_once_and_served_with_its_prompt(
     monkeypatch.setattr("iterqr_benchmarks.stack.checkpoint.run_export", None)  # not called again
     assert served(run / "adapter", tmp_path, base) == first
     assert served(tmp_path / "exported" / Path(first.model).parent.name, tmp_path) == first
+
+
+def test_the_policy_beside_an_adapter_is_served_with_it(tmp_path: Path) -> None:
+    tiny = tiny_qwen2(tied=True)
+    base = str(tiny.save(tmp_path / "tiny"))
+    run = tmp_path / "run"
+    save_adapter(run / "adapter", lora_tensors({name: v.shape for name, v in tiny.weights.items()}, "q_proj"))
+    without = served(run, tmp_path, base)
+    policy = {"policy_version": 1, "policy_id": "fitted"}
+    (run / "policy.json").write_text(json.dumps(policy))
+    with_it = served(run, tmp_path, base)
+    assert (without.policy, with_it.policy) == (None, policy)
+    assert with_it.model != without.model
+    (run / "policy.json").write_text("{}")
+    with pytest.raises(BenchmarkError, match=r"--policy .*policy.json: "):
+        served(run, tmp_path, base)
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
