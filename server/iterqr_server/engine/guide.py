@@ -35,7 +35,8 @@ class Guides(Protocol):
     def open(self, pattern: str, distinct: str = "") -> Guide:
         """Returns a guide at the start of an output that must match `pattern` as a whole.
 
-        Of lines that begin with `distinct` no two have the same words, unless the pattern leaves no other way.
+        Of lines that begin with `distinct` no two have the same words, and none begins with all of another of two words
+        or more, unless the pattern leaves no other way.
 
         Raises:
             ValueError: `pattern` is not a regular expression.

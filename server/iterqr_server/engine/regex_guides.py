@@ -9,7 +9,7 @@ from llguidance import LLMatcher, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
-from iterqr_server.engine.distinct_lines import DistinctLines, LineEnds
+from iterqr_server.engine.distinct_lines import DistinctLines, LineTokens
 from iterqr_server.engine.guide import Guide
 
 _PATTERNS = 64  # kept compiled; a pattern takes one or two milliseconds
@@ -20,13 +20,13 @@ class RegexGuides:
 
     def __init__(self, tokenizer_json: str, *, vocabulary: int, stop_id: int) -> None:
         self._tokenizer = LLTokenizer(tokenizer_json, n_vocab=vocabulary, eos_token=stop_id)
-        self._line_ends = LineEnds(map(self._text_of, range(vocabulary)), stop_id)
+        self._line_tokens = LineTokens(map(self._text_of, range(vocabulary)), stop_id)
         self._compiled = lru_cache(maxsize=_PATTERNS)(self._compile)
 
     def open(self, pattern: str, distinct: str = "") -> Guide:
         """See `Guides`. A pattern is compiled once."""
         guide = _RegexGuide(self._compiled(pattern).deep_copy(), self._tokenizer.vocab_size)
-        return DistinctLines(guide, distinct, self._line_ends, self._text_of) if distinct else guide
+        return DistinctLines(guide, distinct, self._line_tokens, self._text_of) if distinct else guide
 
     def _text_of(self, token_id: int) -> bytes:
         return bytes(self._tokenizer.decode_bytes([token_id]))

@@ -1,13 +1,15 @@
-"""Lines that may not be written twice, over a vocabulary of bytes and tokens that end lines in their middle."""
+"""Lines that may not be written twice or extended, over a vocabulary of bytes and tokens that end lines inside."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from iterqr_proto.rewrite_format import grammar, parse
+from iterqr_server.engine.distinct_lines import DistinctLines, LineTokens
 from iterqr_server.engine.guide import Guide
 from iterqr_server.engine.regex_guides import RegexGuides
 from iterqr_server.engine.sampler import greedy
+from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 END = "<|im_end|>"
@@ -95,3 +97,55 @@ def test_whatever_the_model_wants_its_rewrites_differ(seed: int) -> None:
     rewrites = parse(text.decode()).rewrites
     assert len(rewrites) == 6
     assert len({each.casefold() for each in rewrites}) == 6
+
+
+WORDS = (b"rw: ", b"pea", b" soup", b" so", b" soy", b" with", b" Soup", b" ", b"\n", b"s", b"")
+
+
+class AnyOf:
+    """A guide that always allows the same tokens of `WORDS`."""
+
+    is_finished = False
+
+    def __init__(self, *allowed: bytes) -> None:
+        self._mask = np.array([word in allowed for word in WORDS])
+
+    def allows(self, token_id: int) -> bool:
+        return bool(self._mask[token_id])
+
+    def mask(self) -> NDArray[np.bool_]:
+        return self._mask
+
+    def advance(self, token_id: int) -> None: ...
+
+
+def allowed_after(*words: bytes, within: tuple[bytes, ...] = WORDS) -> set[bytes]:
+    tokens = LineTokens(WORDS, stop_id=WORDS.index(b""))
+    guide = DistinctLines(AnyOf(*within), "rw: ", tokens, WORDS.__getitem__)
+    for word in words:
+        guide.advance(WORDS.index(word))
+    allowed = {word for word, is_allowed in zip(WORDS, guide.mask(), strict=True) if is_allowed}
+    assert allowed == {word for number, word in enumerate(WORDS) if guide.allows(number)}
+    return allowed
+
+
+PEA_SOUP = (b"rw: ", b"pea", b" soup", b"\n", b"rw: ")
+
+
+def test_a_line_does_not_extend_one_before_it() -> None:
+    assert allowed_after(*PEA_SOUP, b"pea") == set(WORDS) - {b" soup", b" so"}
+    assert allowed_after(*PEA_SOUP) == set(WORDS)
+    assert allowed_after(*PEA_SOUP, b"pea", b" with") == set(WORDS)
+    assert allowed_after(*PEA_SOUP, b"pea", b" soy", b"\n", b"rw: ", b"pea") == set(WORDS) - {b" soup", b" so", b" soy"}
+
+
+def test_a_line_of_one_word_may_be_extended() -> None:
+    assert allowed_after(b"rw: ", b"pea", b"\n", b"rw: ", b"pea") == set(WORDS) - {b"\n", b""}  # not repeated
+
+
+def test_other_lines_may_be_extended() -> None:
+    assert allowed_after(b"pea", b" soup", b"\n", b"rw: ", b"pea") == set(WORDS)
+
+
+def test_where_there_is_no_other_way_a_line_is_extended() -> None:
+    assert allowed_after(*PEA_SOUP, b"pea", within=(b" soup", b" so")) == {b" soup", b" so"}

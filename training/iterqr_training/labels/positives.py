@@ -17,6 +17,7 @@ _SURENESS = {
     LabelSource.SPELLING: 1,
     LabelSource.JUDGE: 0,
 }
+_PEOPLES = (LabelSource.TRUTH, LabelSource.HUMAN, LabelSource.REFORMULATION)
 
 
 def positive_rewrites(labels: Iterable[Label]) -> Mapping[tuple[str, str], tuple[Label, ...]]:
@@ -25,6 +26,10 @@ def positive_rewrites(labels: Iterable[Label]) -> Mapping[tuple[str, str], tuple
     Good is what is relevant, is not called unusable, and fits a line of the format without being the query again. A
     person's label comes first, then those of clicks and reformulations together, then a judge's, each by weight and
     text.
+
+    What begins with another good rewrite of two words or more is left out: it finds little else, and a model that
+    learns to write "curry with rice" and then "curry with rice and rice" writes nothing else. What begins with the
+    query is left out unless people themselves wrote it.
     """
     labels = tuple(labels)
     unusable = {
@@ -39,11 +44,21 @@ def positive_rewrites(labels: Iterable[Label]) -> Mapping[tuple[str, str], tuple
         fits = 0 < len(clean_text(each.subject)) <= MAX_LINE_CHARS and key != query_key(each.query)
         if is_good and fits and (each.query, each.region, key) not in unusable:
             found.setdefault((each.query, each.region), []).append(each)
-    return {key: _distinct(group) for key, group in sorted(found.items())}
+    distinct = {key: _distinct(group) for key, group in sorted(found.items())}
+    return {key: group for key, group in distinct.items() if group}
 
 
 def _distinct(group: list[Label]) -> tuple[Label, ...]:
     best: dict[str, Label] = {}
     for each in sorted(group, key=lambda each: (-_SURENESS[each.source], -each.weight, each.subject)):
         best.setdefault(each.pair.subject_key, each)
-    return tuple(best.values())
+    return tuple(
+        each
+        for key, each in best.items()
+        if not any(_extends(key, other) for other in best)
+        and (each.source in _PEOPLES or not _extends(key, each.pair.query_key))
+    )
+
+
+def _extends(words: str, others: str) -> bool:
+    return " " in others and words.startswith(f"{others} ")

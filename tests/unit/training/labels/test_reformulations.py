@@ -234,6 +234,17 @@ def test_good_rewrites_of_users_are_in_order_of_weight() -> None:
     assert [each.subject for each in found] == ["told", "searched", "clicked", "seldom", "judged"]
 
 
+def test_a_good_rewrite_that_extends_another_or_the_query_is_not_learned() -> None:
+    clicked = ("beef curry", "beef curry with rice", "soup", "soup bowl", "beef currywurst", "chiken tika with naan")
+    labels = [make_label("chiken tika", subject=each) for each in clicked]
+    labels.append(make_label("chiken tika", subject="Chiken-tika masala", source=LabelSource.REFORMULATION))
+    (found,) = positive_rewrites(labels).values()
+    assert {each.subject for each in found} == {
+        *("beef curry", "soup", "soup bowl", "beef currywurst", "Chiken-tika masala")
+    }
+    assert positive_rewrites(make_label("pad thai", subject="pad thai noodles") for _ in range(2)) == {}
+
+
 def test_the_gap_has_limits() -> None:
     with pytest.raises(SettingError, match="reformulation_gap_s is 3601, and must be from 1 to 3600"):
         LabelSettings(reformulation_gap_s=3_601)
