@@ -149,6 +149,6 @@ def create_engine(model_folder: Path, settings: EngineSettings, device: Device =
 
 @lru_cache(maxsize=2)
 def _tokenizer_and_guides(tokenizer_json: str, vocabulary: int) -> tuple[BytePairTokenizer, RegexGuides]:
-    """Made once for all checkpoints of a base: seconds and 150,000 tokens' worth of Python, beside calls being served."""
+    """Made once for the checkpoints of a base: it takes seconds, and loops over all tokens while calls are served."""
     tokenizer = BytePairTokenizer(tokenizer_json)
     return tokenizer, RegexGuides(tokenizer_json, vocabulary=vocabulary, stop_id=tokenizer.end_of_turn_id)
