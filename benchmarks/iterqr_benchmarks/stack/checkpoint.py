@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from iterqr_proto.manifest import ManifestError, read_manifest
 from iterqr_training.errors import TrainingError
 from iterqr_training.export.run import run_export
 from iterqr_training.export.settings import ExportSettings
@@ -76,7 +76,10 @@ def _served(folder: Path) -> ServedCheckpoint:
     template = folder / "prompt" / "template.toml"
     if not models or not template.is_file():
         raise BenchmarkError(f"--checkpoint {folder} has no ONNX model with its prompt template: export it with one")
-    policy = json.loads((folder / _MANIFEST).read_text("utf-8")).get("policy")
+    try:
+        policy = read_manifest(folder / _MANIFEST).get("policy")
+    except ManifestError as error:
+        raise BenchmarkError(f"--checkpoint {folder}: {error}") from error
     return ServedCheckpoint(str(models[0].resolve()), str(template.resolve()), policy)
 
 

@@ -61,6 +61,11 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(BenchmarkError, match="has no ONNX model with its prompt template"):
         served(tmp_path, tmp_path)
+    (tmp_path / "onnx-int8").mkdir()
+    (tmp_path / "prompt").mkdir()
+    (tmp_path / "prompt/template.toml").touch()
+    with pytest.raises(BenchmarkError, match="'manifest_version' is a required property"):
+        served(tmp_path, tmp_path)
 
 
 def test_an_adapter_of_another_base_is_told(tmp_path: Path) -> None:

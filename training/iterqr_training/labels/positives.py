@@ -27,9 +27,9 @@ def positive_rewrites(labels: Iterable[Label]) -> Mapping[tuple[str, str], tuple
     person's label comes first, then those of clicks and reformulations together, then a judge's, each by weight and
     text.
 
-    What begins with another good rewrite of two words or more is left out: it finds little else, and a model that
-    learns to write "curry with rice" and then "curry with rice and rice" writes nothing else. What begins with the
-    query is left out unless people themselves wrote it.
+    Unless people themselves wrote it, what begins with the query or with another good rewrite, of two words or more,
+    is left out: it finds little else, and a model that learns to write "curry with rice" and then "curry with rice and
+    rice" writes nothing else.
     """
     labels = tuple(labels)
     unusable = {
@@ -55,8 +55,7 @@ def _distinct(group: list[Label]) -> tuple[Label, ...]:
     return tuple(
         each
         for key, each in best.items()
-        if not any(_extends(key, other) for other in best)
-        and (each.source in _PEOPLES or not _extends(key, each.pair.query_key))
+        if each.source in _PEOPLES or not any(_extends(key, other) for other in (*best, each.pair.query_key))
     )
 
 
