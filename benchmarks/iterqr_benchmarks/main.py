@@ -305,12 +305,7 @@ def _served_stack(options: argparse.Namespace, console: Console) -> StackSetting
     if options.checkpoint is None:
         return stack
     served = served_checkpoint(options.checkpoint, options.model, options.folder / "checkpoints", console)
-    return replace(
-        stack,
-        model=served.model,
-        template=stack.template or served.template,
-        channel=replace(channel, policy=served.policy),
-    )
+    return replace(stack, model=served.model, template=stack.template or served.template)
 
 
 def _port(text: str) -> int:

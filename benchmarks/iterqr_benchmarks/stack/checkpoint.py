@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from iterqr_proto.manifest import ManifestError, read_manifest
 from iterqr_training.errors import TrainingError
 from iterqr_training.export.run import run_export
 from iterqr_training.export.settings import ExportSettings
@@ -19,24 +17,22 @@ from rich.console import Console
 from iterqr_benchmarks.errors import BenchmarkError
 from iterqr_benchmarks.progress import StepDisplay, step
 
-_ADAPTER_CONFIG, _MANIFEST, _POLICY = "adapter_config.json", "manifest.json", "policy.json"
+_ADAPTER_CONFIG, _MANIFEST = "adapter_config.json", "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
 class ServedCheckpoint:
-    """What the server's `model.name` and `rewrite.template` must be, and the policy that was fitted to it, if any."""
+    """What the server's `model.name` and `rewrite.template` must be."""
 
     model: str
     template: str
-    policy: Mapping[str, Any] | None = None
 
 
 def served_checkpoint(folder: Path, base: str, exported: Path, console: Console) -> ServedCheckpoint:
     """Returns what serves a checkpoint.
 
     Args:
-        folder: A checkpoint's (with manifest.json), an adapter's, or that of the run that trained one, which may have
-            a policy.json.
+        folder: A checkpoint's (with manifest.json), an adapter's, or that of the run that trained one.
         base: Model that an adapter is of.
         exported: Where an adapter's checkpoint is kept; what is there of the same adapter is not made again.
         console: For people.
@@ -52,17 +48,11 @@ def served_checkpoint(folder: Path, base: str, exported: Path, console: Console)
             f"--checkpoint {folder} has no {_MANIFEST} of a checkpoint, and no {_ADAPTER_CONFIG} of an adapter"
         )
     name = f"adapter-{_digest(adapter, base)}"
-    policy = adapter.parent / _POLICY
     with StepDisplay(console) as steps, step(steps, "checkpoint") as work:
         if not (exported / name).is_dir():
             settings = ExportSettings(
-                base=base,
-                out=exported,
-                adapter=adapter,
-                checkpoint_id=name,
-                policy=policy if policy.is_file() else None,
-                serving_check=False,  # the stack's server is the check
-            )
+                base=base, out=exported, adapter=adapter, checkpoint_id=name, serving_check=False
+            )  # the stack's server is the check
             try:
                 run_export(settings, _Stages(work.detail), datetime.now(UTC))
             except TrainingError as error:
@@ -76,11 +66,7 @@ def _served(folder: Path) -> ServedCheckpoint:
     template = folder / "prompt" / "template.toml"
     if not models or not template.is_file():
         raise BenchmarkError(f"--checkpoint {folder} has no ONNX model with its prompt template: export it with one")
-    try:
-        policy = read_manifest(folder / _MANIFEST).get("policy")
-    except ManifestError as error:
-        raise BenchmarkError(f"--checkpoint {folder}: {error}") from error
-    return ServedCheckpoint(str(models[0].resolve()), str(template.resolve()), policy)
+    return ServedCheckpoint(str(models[0].resolve()), str(template.resolve()))
 
 
 class _Stages:
@@ -101,7 +87,7 @@ class _Stages:
 
 def _digest(adapter: Path, base: str) -> str:
     digest = hashlib.sha256(base.encode())
-    for file in sorted([*adapter.iterdir(), adapter.parent / RUN_FILE, adapter.parent / _POLICY]):
+    for file in sorted([*adapter.iterdir(), adapter.parent / RUN_FILE]):
         if file.is_file():
             digest.update(f"\n{file.name}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:16]

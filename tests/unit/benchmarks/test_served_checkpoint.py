@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -39,32 +38,11 @@ def test_an_adapter_is_exported_once_and_served_with_its_prompt(
     assert served(tmp_path / "exported" / Path(first.model).parent.name, tmp_path) == first
 
 
-def test_the_policy_beside_an_adapter_is_served_with_it(tmp_path: Path) -> None:
-    tiny = tiny_qwen2(tied=True)
-    base = str(tiny.save(tmp_path / "tiny"))
-    run = tmp_path / "run"
-    save_adapter(run / "adapter", lora_tensors({name: v.shape for name, v in tiny.weights.items()}, "q_proj"))
-    without = served(run, tmp_path, base)
-    policy = {"policy_version": 1, "policy_id": "fitted"}
-    (run / "policy.json").write_text(json.dumps(policy))
-    with_it = served(run, tmp_path, base)
-    assert (without.policy, with_it.policy) == (None, policy)
-    assert with_it.model != without.model
-    (run / "policy.json").write_text("{}")
-    with pytest.raises(BenchmarkError, match=r"--policy .*policy.json: "):
-        served(run, tmp_path, base)
-
-
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"has no manifest.json of a checkpoint, and no adapter_config.json"):
         served(tmp_path, tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(BenchmarkError, match="has no ONNX model with its prompt template"):
-        served(tmp_path, tmp_path)
-    (tmp_path / "onnx-int8").mkdir()
-    (tmp_path / "prompt").mkdir()
-    (tmp_path / "prompt/template.toml").touch()
-    with pytest.raises(BenchmarkError, match="'manifest_version' is a required property"):
         served(tmp_path, tmp_path)
 
 
