@@ -54,9 +54,9 @@ def run_all(
     Raises:
         TrainingError: A stage could not be done; what was done is noted.
     """
-    for each in plan(settings):
-        run_stages([each], work, log, listener)
-        shutil.rmtree(settings.run(each[0]).candidates, ignore_errors=True)
+    for variant, stages in plan(settings):
+        run_stages(variant, stages, work, log, listener)
+        shutil.rmtree(settings.run(variant).candidates, ignore_errors=True)
 
 
 class AblationStages:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from iterqr_training.loop.loop_log import LoopLog
@@ -57,32 +57,32 @@ def run_loop(
     Raises:
         TrainingError: A stage could not be done; what was done is noted.
     """
-    for each in planned(iterations):
-        run_stages([each], work, log, listener, clock)
+    for number, stages in planned(iterations):
+        run_stages(number, stages, work, log, listener, clock)
         on_iteration()
 
 
 def run_stages(
-    plan: Iterable[tuple[P, Sequence[Stage]]],
+    part: P,
+    stages: Sequence[Stage],
     work: StageWork[P],
     log: StageLog[P],
     listener: StageListener[P],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Does what is not done yet of each part's stages. A refusal ends its part.
+    """Does what is not done yet of a part's stages. A refusal ends it.
 
     Raises:
         TrainingError: A stage could not be done; what was done is noted.
     """
-    for part, stages in plan:
-        for stage in stages:
-            done = log.find(part, stage)
-            if done is None:
-                listener.begins(part, stage)
-                began = clock()
-                outcome = work.do(part, stage)
-                done = DoneStage(outcome, clock() - began)
-                log.note(part, stage, done)
-                listener.ended(part, stage, done)
-            if done.outcome.refusal:
-                break
+    for stage in stages:
+        done = log.find(part, stage)
+        if done is None:
+            listener.begins(part, stage)
+            began = clock()
+            outcome = work.do(part, stage)
+            done = DoneStage(outcome, clock() - began)
+            log.note(part, stage, done)
+            listener.ended(part, stage, done)
+        if done.outcome.refusal:
+            break
