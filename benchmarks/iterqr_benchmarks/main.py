@@ -27,7 +27,7 @@ from iterqr_benchmarks.marketplace.ablation_command import (
     run_bench_ablation,
 )
 from iterqr_benchmarks.marketplace.flags import add_sim_flags, sim_options
-from iterqr_benchmarks.marketplace.learning import CHANNEL, HINTS_BUDGET_MS
+from iterqr_benchmarks.marketplace.learning import STACK
 from iterqr_benchmarks.marketplace.loop_command import add_bench_loop_flags, run_bench_loop
 from iterqr_benchmarks.marketplace.run import run_sim
 from iterqr_benchmarks.marketplace.truth_command import add_truth_flags, run_truth, truth_options
@@ -47,9 +47,11 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
-_TUNE_BUDGET_MS = 60_000  # what is chosen must not depend on how fast this machine is
+_TUNED_STACK = StackSettings(
+    channel=ChannelSettings(budget_ms=60_000)
+)  # what is chosen must not depend on how fast this machine is
 # Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
-_SIM_BUDGET_MS = 10_000
+_SIM_STACK = StackSettings(channel=ChannelSettings(budget_ms=10_000))
 _QUICK_QUERIES = 8
 _QUICK_CAPACITY_S = 10.0
 _QUICK_DURATION_S = 30.0
@@ -387,7 +389,7 @@ def _parser() -> argparse.ArgumentParser:
     folder.add_argument(
         "--folder", type=Path, default=_CHECKOUT / "build", metavar="DIR", help="for reports, logs and state"
     )
-    stack = _stack_flags(ChannelSettings().budget_ms)
+    stack = _stack_flags(StackSettings())
 
     def add(
         name: str, run: Callable[[argparse.Namespace, Console], int], text: str, *parents: argparse.ArgumentParser
@@ -401,7 +403,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--limit", type=_count, default=0, metavar="N", help="only the first N queries (default all)")
     up = add("up", _up, "start node and server and leave them running", stack)
     add("down", _down, "stop what `up` left running")
-    tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNE_BUDGET_MS))
+    tune = add("tune", _tune, "measure fusion weights on the tuning queries", _stack_flags(_TUNED_STACK))
     tune.add_argument("--limit", type=_count, default=0, metavar="N", help="only N queries, spread over the set")
     tune.add_argument("--gathered", type=_file, metavar="FILE", help="gathered.json of an earlier run; starts nothing")
     policies = add("policies", _policies, "measure policies and fusions on what `tune` recorded; starts nothing")
@@ -443,8 +445,8 @@ def _parser() -> argparse.ArgumentParser:
     soak.add_argument("--model", default=MODEL, help=f"of the server (default {MODEL})")
     signals = add("signals", _signals, "attribute generated signals of several sizes on DuckDB and Spark, and compare")
     _add_signal_flags(signals)
-    sim_stack = _stack_flags(_SIM_BUDGET_MS)
-    learning_stack = _stack_flags(CHANNEL.budget_ms, CHANNEL, HINTS_BUDGET_MS)
+    sim_stack = _stack_flags(_SIM_STACK)
+    learning_stack = _stack_flags(STACK)
     sim = add("sim", _sim, "simulate a marketplace and learn from its users; goes on if stopped", sim_stack)
     add_sim_flags(sim)
     for command in (demo, up, sim):
@@ -552,11 +554,9 @@ def _add_signal_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="20,000 and 100,000 impressions")
 
 
-def _stack_flags(
-    budget_ms: int, channel: ChannelSettings | None = None, hints_budget_ms: int = StackSettings().hints_budget_ms
-) -> argparse.ArgumentParser:
+def _stack_flags(default: StackSettings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    channel = channel or ChannelSettings()
+    channel = default.channel
     parser.add_argument("--opensearch-version", default=DEFAULT_VERSION, metavar="V", help=f"default {DEFAULT_VERSION}")
     parser.add_argument("--model", default=MODEL, help=f"name, local folder or hub id (default {MODEL})")
     parser.add_argument("--template", type=_file, metavar="FILE", help="prompt template (default: food delivery)")
@@ -564,14 +564,18 @@ def _stack_flags(
     parser.add_argument("--http-port", type=_port, default=0, metavar="PORT", help="OpenSearch's (default: a free one)")
     parser.add_argument("--grpc-port", type=_port, default=0, metavar="PORT", help="the server's (default: a free one)")
     parser.add_argument(
-        "--budget-ms", type=_count, default=budget_ms, metavar="MS", help=f"for rewriting (default {budget_ms})"
+        "--budget-ms",
+        type=_count,
+        default=channel.budget_ms,
+        metavar="MS",
+        help=f"for rewriting (default {channel.budget_ms})",
     )
     parser.add_argument(
         "--hints-budget-ms",
         type=_count,
-        default=hints_budget_ms,
+        default=default.hints_budget_ms,
         metavar="MS",
-        help=f"of it for reading hints; then without (default {hints_budget_ms})",
+        help=f"of it for reading hints; then without (default {default.hints_budget_ms})",
     )
     for name, value, meaning in (
         ("--original-weight", channel.original_weight, "of the original's window"),

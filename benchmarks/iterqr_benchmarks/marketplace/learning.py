@@ -11,8 +11,9 @@ from iterqr_benchmarks.stack.settings import ChannelSettings, StackSettings
 REWRITES_A_QUERY = 6  # users can only tell which are good among those they were shown
 POLICY = Path(__file__).with_name("data") / "policy.json"  # of this catalog's scores (DECISIONS record 43)
 # Weights of six rewrites, not three (DECISIONS record 42). What is learned must not depend on how fast this machine is.
-CHANNEL = ChannelSettings(budget_ms=20_000, rewrite_weight=0.05, rank_constant=200)
-HINTS_BUDGET_MS = 1_000
+STACK = StackSettings(
+    channel=ChannelSettings(budget_ms=20_000, rewrite_weight=0.05, rank_constant=200), hints_budget_ms=1_000
+)
 _TEMPLATE = "food_delivery_six"
 # Made-up users need no protection, 600 rows take two cores minutes, and what is measured on has its own queries. All
 # systems are asked for as many rewrites as they must write, or latency would say who writes more.

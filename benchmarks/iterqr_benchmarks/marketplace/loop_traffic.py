@@ -28,7 +28,7 @@ from rich.console import Console
 
 from iterqr_benchmarks.errors import BenchmarkError, MarketplaceError
 from iterqr_benchmarks.index import DISHES_INDEX, HINTS_INDEX
-from iterqr_benchmarks.marketplace.learning import CHANNEL, HINTS_BUDGET_MS, command_flags, learning_stack
+from iterqr_benchmarks.marketplace.learning import STACK, command_flags, learning_stack
 from iterqr_benchmarks.marketplace.ledger import Ledger
 from iterqr_benchmarks.marketplace.live import run_against
 from iterqr_benchmarks.marketplace.node import EVENTS_INDEX, settle
@@ -106,7 +106,7 @@ class LoopTraffic:
 
 def small_market(folder: Path, console: Console) -> SimulatedTraffic:
     """A marketplace that a loop on two cores can learn from: what `iterqr-bench loop` plays by default."""
-    stack = learning_stack(StackSettings(channel=CHANNEL, hints_budget_ms=HINTS_BUDGET_MS))
+    stack = learning_stack(STACK)
     world = WorldSettings(merchants=200, dishes=4_000, regions=4)
     return SimulatedTraffic(folder, LoopTraffic(world, USERS, stack), console)
 
