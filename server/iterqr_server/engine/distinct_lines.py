@@ -83,8 +83,9 @@ class DistinctLines:
         self._within.advance(token_id)
         *ended, self._line = (self._line + self._text_of(token_id)).split(b"\n")
         for line in ended:
-            if _text(line).startswith(self._kind):
-                self._known.add(self._words(_text(line)))
+            text = _text(line)
+            if text.startswith(self._kind):
+                self._known.add(self._words(text))
                 self._bar_extensions(line)
 
     @property

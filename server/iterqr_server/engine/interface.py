@@ -29,7 +29,7 @@ class GenerationRequest:
     `request_id` is unique among the engine's live requests. `prompt.prefix` is shared by many requests: an engine
     computes it once and keeps it. `guide` is a regular expression that the output must match as a whole; engines hold
     decoding to it where they can, and an output that `max_new_tokens` cuts short matches only its beginning. `distinct`
-    is what lines begin with of which no two should have the same words; an engine that decodes by itself sees to it.
+    is what lines begin with of which none should say or extend another; an engine that decodes by itself sees to it.
     `deadline` is a time of the event loop's clock after which the caller has no use for more output; engines serve the
     earliest first and refuse what cannot be done in time. `drafts` are texts whose passages the output may repeat, best
     first: engines may use them to go faster, never to choose another token.
