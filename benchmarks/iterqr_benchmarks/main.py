@@ -47,9 +47,8 @@ from iterqr_benchmarks.tuning.run import TuneOptions, run_tuning
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NON_TERMINAL_WIDTH = 130
-_TUNED_STACK = StackSettings(
-    channel=ChannelSettings(budget_ms=60_000)
-)  # what is chosen must not depend on how fast this machine is
+# What is chosen must not depend on how fast this machine is.
+_TUNED_STACK = StackSettings(channel=ChannelSettings(budget_ms=60_000))
 # Nor what users are shown; how many rewrites a shorter budget would see is in the timings of the impressions.
 _SIM_STACK = StackSettings(channel=ChannelSettings(budget_ms=10_000))
 _QUICK_QUERIES = 8
