@@ -24,7 +24,7 @@ def model_folder() -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--fault-seconds", type=float, default=3.0, help="how long each fault of the fault matrix lasts (default 3)"
+        "--fault-seconds", type=float, default=1.5, help="how long each fault of the fault matrix lasts (default 1.5)"
     )
     parser.addoption(
         "--fault-noise-ms",

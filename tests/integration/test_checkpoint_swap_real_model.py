@@ -1,4 +1,4 @@
-"""Two builds of the real model as checkpoints of a registry: loaded beside each other, swapped under load, refused."""
+"""The real model as built, and an export of what was learned: published, loaded, swapped under load, refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -18,9 +19,12 @@ from iterqr.rewrite.v1 import query_rewrite_service_pb2 as rewrite_pb
 from iterqr.rewrite.v1 import query_rewrite_service_pb2_grpc as rewrite_grpc
 from iterqr_proto.registry import CheckpointRegistry
 from iterqr_server.config import ModelConfig
-from iterqr_server.models.builder import INT4_QUANTIZATION, build_model
-from iterqr_server.models.progress import quiet_unless
+from iterqr_server.models.built_model import read_built_model
+from iterqr_server.models.progress import Silent
 from iterqr_server.models.store import find_weights
+from iterqr_server.models.weights import open_weights
+from iterqr_training.export.run import ExportedCheckpoint, run_export
+from iterqr_training.export.settings import ExportSettings
 from support.real_server import real_server
 from support.swaps_under_test import publish_built
 
@@ -28,6 +32,8 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 QUERIES = ["chiken tikka masla", "pad tai no peanuts", "cheap burgr with fries", "vegan sushi", "pasta carbonra"]
 TIMEOUT_S = 180
+BUILT, EXPORTED = "as-base-int8", "learned-int4"
+LEARNED = Path(__file__).resolve().parents[2] / "benchmarks" / "checkpoints" / "loop-2-cores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +60,27 @@ class Served:
         self.checkpoints.SetTrafficSplit(request, timeout=TIMEOUT_S)
 
 
+def exported(folder: Path) -> ExportedCheckpoint:
+    """What three iterations of learning made, in int4."""
+    base = ModelConfig().name
+    settings = ExportSettings(base=base, out=folder, adapter=LEARNED / "adapter", checkpoint_id=EXPORTED, onnx="int4")
+    checkpoint = run_export(settings, Silent(), datetime.now(UTC))
+    found = find_weights(base, Silent())
+    assert checkpoint.manifest["base_model"] == {"name": base, "sha256": found.sha256}
+    assert checkpoint.serving is not None
+    assert checkpoint.serving.rewrites
+    built = read_built_model(checkpoint.folder / "onnx-int4")
+    assert built.architecture == open_weights(found.path).architecture
+    assert built.model_id.startswith(EXPORTED)
+    return checkpoint
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("real")
-    with quiet_unless(False) as listener:
-        found = find_weights(ModelConfig().name, listener)
-        int4 = build_model(found, name="int4", quantization=INT4_QUANTIZATION, listener=listener)
     registry = CheckpointRegistry(str(folder / "registry"))
-    publish_built(registry, "as-base-int8", model_folder, folder)
-    publish_built(registry, "smaller-int4", int4.folder, folder, "onnx-int4")
+    publish_built(registry, BUILT, model_folder, folder)
+    registry.publish(exported(folder).folder)
     flags = {
         "hints.url": "",
         "checkpoints.registry": registry.url,
@@ -82,7 +100,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iter
         shutil.rmtree(folder / "cache", ignore_errors=True)
 
 
-def test_two_builds_are_swapped_under_load(served: Served) -> None:
+def test_checkpoints_are_swapped_under_load(served: Served) -> None:
     base_id = served.state().traffic_split.champion_checkpoint_id
     one_model_mb = served.memory_mb()
     of_base = [served.rewrite(query) for query in QUERIES]
@@ -104,7 +122,7 @@ def test_two_builds_are_swapped_under_load(served: Served) -> None:
     searching.start()
     try:
         champion = base_id
-        for name in ("as-base-int8", "smaller-int4"):
+        for name in (BUILT, EXPORTED):
             loaded = served.load(name)
             assert loaded.state == pb.CHECKPOINT_STATE_LOADED, loaded.reason
             served.split(champion, name, 50)
@@ -114,7 +132,7 @@ def test_two_builds_are_swapped_under_load(served: Served) -> None:
             assert {reply.checkpoint_id for reply in of_champion} == {name}
             texts = [[rewrite.text for rewrite in reply.rewrites] for reply in of_champion]
             assert any(texts)
-            if name == "as-base-int8":  # the same weights: the same text to the last letter
+            if name == BUILT:  # the same weights: the same text to the last letter
                 assert texts == [[rewrite.text for rewrite in reply.rewrites] for reply in of_base]
     finally:
         stopped.set()
@@ -129,11 +147,11 @@ def test_two_builds_are_swapped_under_load(served: Served) -> None:
 
 def test_a_truncated_model_is_refused_while_the_champion_serves(served: Served) -> None:
     champion = served.state().traffic_split.champion_checkpoint_id
-    data = served.registry / "checkpoints" / "as-base-int8" / "onnx" / "model.onnx.data"
+    data = served.registry / "checkpoints" / BUILT / "onnx" / "model.onnx.data"
     with data.open("r+b") as file:
         file.truncate(data.stat().st_size - 4096)
-    shutil.rmtree(served.registry.parent / "cache" / "as-base-int8")
-    refused = served.load("as-base-int8")
+    shutil.rmtree(served.registry.parent / "cache" / BUILT)
+    refused = served.load(BUILT)
     assert refused.state == pb.CHECKPOINT_STATE_FAILED
     assert "onnx/model.onnx.data: truncated" in refused.reason
     assert served.rewrite("ramen").checkpoint_id == champion

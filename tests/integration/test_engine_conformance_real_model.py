@@ -35,12 +35,11 @@ class TestOnnxRuntime(EngineConformance):
             yield doomed
 
 
-@pytest.fixture(scope="module", params=["beside", "reload"])
-def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Path
-) -> Iterator[SwapUnderTest]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Iterator[SwapUnderTest]:
+    """Where one replaces the other; where there is room for both, `test_checkpoint_swap_real_model` swaps them."""
     folder = tmp_path_factory.mktemp("swap")
-    with onnxruntime_swap(folder, model_folder, holds_two=request.param == "beside") as served:
+    with onnxruntime_swap(folder, model_folder) as served:
         yield served
     shutil.rmtree(folder)  # of the size of several models
 

@@ -99,8 +99,8 @@ def double_server(
 
 
 @contextmanager
-def onnxruntime_swap(folder: Path, model_folder: Path, *, holds_two: bool) -> Iterator[SwapUnderTest]:
-    """ONNX Runtime with a built model; its checkpoints are the same weights."""
+def onnxruntime_swap(folder: Path, model_folder: Path) -> Iterator[SwapUnderTest]:
+    """ONNX Runtime with a built model, and room for one; its checkpoints are the same weights."""
     registry = CheckpointRegistry(str(folder / "registry"))
     for name in GOOD:
         publish_built(registry, name, model_folder, folder)
@@ -116,7 +116,7 @@ def onnxruntime_swap(folder: Path, model_folder: Path, *, holds_two: bool) -> It
         return onnxruntime.create_engine(model, limits)
 
     engines = OnnxCheckpointEngines(open_engine, lambda: model_folder, limits.arena_positions, lambda: 1 << 40)
-    checkpoints = {**SETTINGS, "swap": "auto" if holds_two else "reload", "probe_max_ms": 170_000}
+    checkpoints = {**SETTINGS, "swap": "reload", "probe_max_ms": 170_000}
     overrides = {
         "engine": {"max_running": 4},
         "checkpoints": checkpoints,
@@ -131,7 +131,7 @@ def onnxruntime_swap(folder: Path, model_folder: Path, *, holds_two: bool) -> It
         timeout_s=200,
     ) as server:
         base_id = server.state().traffic_split.champion_checkpoint_id
-        yield SwapUnderTest(server, base_id, holds_two, is_marked=False, load_threads=1, calls=2)
+        yield SwapUnderTest(server, base_id, holds_two=False, is_marked=False, load_threads=1, calls=2)
 
 
 def _marked(mark: str) -> Callable[[str], str]:

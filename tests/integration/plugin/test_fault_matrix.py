@@ -6,7 +6,7 @@ Searchers take turns between plain search and the same search through the pipeli
 must keep to exactly that. The 99th percentile of some hundred searches is one or two of them, on a machine that runs
 the node, the rewrite server and the load on two cores: it is allowed `--fault-noise-ms` more (default 60).
 
-`--fault-seconds` says how long each fault lasts (default 3). A table of all goes to build/bench/faults. With
+`--fault-seconds` says how long each fault lasts (default 1.5). A table of all goes to build/bench/faults. With
 `--fault-seconds 60 --fault-noise-ms 0` it is a measurement, whose table is kept in benchmarks/results.
 """
 
