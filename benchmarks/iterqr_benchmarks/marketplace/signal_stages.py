@@ -326,7 +326,7 @@ def judge(folders: SimFolders, traffic: TrafficSettings, *, paired: bool) -> Jud
     )
     read = ExperimentFolders(
         folders.marts("split"),
-        replay=folders.path / "marts" if paired else None,
+        replays=[folders.path / "marts"] if paired else (),
         signals=folders.signals,
         judgments=_write_truth(folders, traffic.arm),
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -259,6 +260,26 @@ def write_searches(folder: Path, searches: pa.Table) -> Path:
 @pytest.fixture
 def marts(tmp_path: Path) -> Path:
     return write_searches(tmp_path / "marts", draw_searches(200, 1))
+
+
+def test_replays_are_added_up_by_user(marts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = make_replay(100, 0.02)
+    for arm, searches in (("control", whole.control), ("treatment", whole.treatment)):
+        half = searches.num_rows // 2  # of searches: there are users in both
+        write_searches(tmp_path / "whole" / arm, searches)
+        write_searches(tmp_path / "first" / arm, searches.slice(0, half))
+        write_searches(tmp_path / "rest" / arm, searches.slice(half))
+
+    def paired(*replays: str) -> dict[str, Any]:
+        folders = [f"--marts={marts}", f"--out={tmp_path / 'report'}"]
+        main(["experiment", *folders, *(f"--paired={tmp_path / replay}" for replay in replays)])
+        told: dict[str, Any] = json.loads((tmp_path / "report" / "experiment.json").read_text())["paired"]
+        return told
+
+    assert paired("first", "rest") == paired("whole") != paired("first")
+    with pytest.raises(SystemExit):
+        paired("first", "first")
+    assert "paired: a folder is given twice" in capsys.readouterr().err
 
 
 def test_the_command_writes_both_reports_and_prints_the_conclusions(

@@ -22,6 +22,7 @@ examples:
   iterqr-train experiment --marts marts --experiment rewrites-1 --shares control=50,treatment=50 --out report
   iterqr-train experiment --marts marts --pre marts-before --out report      CUPED: narrower intervals
   iterqr-train experiment --marts marts --paired replay --out report         replay/control, replay/treatment
+  iterqr-train experiment --marts marts --paired replay --paired later --out report     all users of both
   iterqr-train experiment --marts marts --signals signals --out report       team-draft interleaving, too
   iterqr-train experiment --marts marts --aa --out report                    is the test right with these users?
 
@@ -49,7 +50,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--pre", type=Path, metavar="FOLDER", help="marts of a time before the experiment, for CUPED")
     parser.add_argument(
-        "--paired", type=Path, metavar="FOLDER", help="has the folders control and treatment: marts of a paired replay"
+        "--paired",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="has the folders control and treatment: marts of a paired replay; several are added up, by client",
     )
     parser.add_argument("--signals", type=Path, metavar="FOLDER", help="collected signals, for team-draft interleaving")
     parser.add_argument(

@@ -32,14 +32,14 @@ class ExperimentFolders:
     Args:
         marts: Of the experiment's time.
         before: Marts of a time before it.
-        replay: Has the folders `control` and `treatment`: marts of a paired replay.
+        replays: Each has the folders `control` and `treatment`: marts of a paired replay. Several are added up.
         signals: Raw tables of the experiment's time.
         judgments: Has `rewrite_judgments.parquet` or `rewrite_truth.parquet`, or both.
     """
 
     marts: Path
     before: Path | None = None
-    replay: Path | None = None
+    replays: Sequence[Path] = ()
     signals: Path | None = None
     judgments: Path | None = None
 
@@ -49,14 +49,12 @@ def read_experiment(folders: ExperimentFolders) -> ExperimentData:
 
     Raises:
         StoreError: A folder has none, or they are damaged or of another version.
-        SettingError: The folder of judgments has none.
+        SettingError: The folder of judgments has none, or a replay's is given twice.
     """
     return ExperimentData(
         searches=_mart(folders.marts, QUERY_OUTCOMES),
         before=None if folders.before is None else _mart(folders.before, QUERY_OUTCOMES),
-        replay=None
-        if folders.replay is None
-        else Replay(*(_mart(folders.replay / arm, QUERY_OUTCOMES) for arm in (CONTROL, TREATMENT))),
+        replay=_replay(folders.replays) if folders.replays else None,
         interleaved=None if folders.signals is None else _interleaved(folders.signals, folders.marts),
         rewrite_outcomes=_mart(folders.marts, REWRITE_OUTCOMES),
         truth=_judgments(folders.judgments, REWRITE_TRUTH),
@@ -66,6 +64,15 @@ def read_experiment(folders: ExperimentFolders) -> ExperimentData:
 
 def _mart(folder: Path, spec: TableSpec) -> pa.Table:
     return _read(read_marts(folder).files(spec), spec)
+
+
+def _replay(folders: Sequence[Path]) -> Replay:
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise SettingError("paired: a folder is given twice, and its users would count twice")
+    control, treatment = (
+        pa.concat_tables([_mart(folder / arm, QUERY_OUTCOMES) for folder in folders]) for arm in (CONTROL, TREATMENT)
+    )
+    return Replay(control, treatment)
 
 
 def _interleaved(signals: Path, marts: Path) -> Interleaved:

@@ -54,13 +54,14 @@ class CommandLines:
         line = ["attribute", "--signals", str(self._loop.signals), "--out", str(marts), "--applications", application]
         return self._with_flags(line)
 
-    def experiment(self, played: Played) -> list[str]:
-        """What rewriting with the serving checkpoint earned."""
+    def experiment(self, played: Played, earlier: Iterable[int] = ()) -> list[str]:
+        """What the serving checkpoint earned; paired also for users of `earlier` rounds that it served."""
         percent = played.treatment_percent
         line = ["experiment", "--marts", str(self._own.marts(EXPERIMENT)), "--out", str(self._own.experiment)]
         line += ["--shares", f"control={100 - percent},treatment={percent}"]
         if played.is_paired:
             line += ["--paired", str(self._own.replay)]
+            line += [flag for each in earlier for flag in ("--paired", str(self._loop.iteration(each).replay))]
         return self._with_flags(line)
 
     def label(self, site: Site, played: Played, base: str, base_server: str, truth: Path | None) -> list[str]:

@@ -107,8 +107,15 @@ class LearningStages:
         return StageOutcome()
 
     def _experiment(self, iteration: int) -> StageOutcome:
-        """What cannot be analysed, as with too few users, is told and stops nothing: nothing is learned from it."""
-        line = self._lines(iteration).experiment(self._played(iteration))
+        """Of all users whom this champion served, those of earlier rounds, too, where both arms were replayed.
+
+        What cannot be analysed, as with too few users, is told and stops nothing: nothing is learned from it.
+        """
+        champion = self._champion(iteration)
+        earlier = [
+            each for each in range(1, iteration) if self._champion(each) == champion and self._played(each).is_paired
+        ]
+        line = self._lines(iteration).experiment(self._played(iteration), earlier)
         try:
             status = self._command(iteration, Stage.EXPERIMENT, line)
         except SettingError as error:
@@ -145,8 +152,7 @@ class LearningStages:
 
     def _export(self, iteration: int) -> StageOutcome:
         shutil.rmtree(self._own(iteration).candidates, ignore_errors=True)
-        parent = str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
-        self._apart(iteration, Stage.EXPORT, self._lines(iteration).export(self._at(), parent))
+        self._apart(iteration, Stage.EXPORT, self._lines(iteration).export(self._at(), self._champion(iteration)))
         return StageOutcome({"candidate": only_folder(self._own(iteration).candidates).name})
 
     def _general(self, iteration: int) -> StageOutcome:
@@ -213,8 +219,7 @@ class LearningStages:
     def _seal(self, iteration: int) -> StageOutcome:
         """What was published by a start that was killed is in the registry already: its artifacts are the same."""
         shutil.rmtree(self._own(iteration).sealed, ignore_errors=True)
-        parent = str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
-        line = self._lines(iteration).seal(self._candidate(iteration), parent)
+        line = self._lines(iteration).seal(self._candidate(iteration), self._champion(iteration))
         self._command(iteration, Stage.SEAL, line)
         folder = only_folder(self._own(iteration).sealed)
         try:
@@ -225,7 +230,7 @@ class LearningStages:
 
     def _canary(self, iteration: int) -> StageOutcome:
         site = self._at()
-        champion = str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
+        champion = self._champion(iteration)
         canary = str(self._log.facts(iteration, Stage.SEAL)[_CHECKPOINT])
         with checkpoints_at(site.server) as server:
             if reason := server.load(canary):
@@ -266,11 +271,14 @@ class LearningStages:
     def _base(self) -> str:
         return str(self._log.facts(1, Stage.SERVE)[_BASE])
 
+    def _champion(self, iteration: int) -> str:
+        return str(self._log.facts(iteration, Stage.SERVE)[_CHAMPION])
+
     def _champion_name(self, iteration: int) -> str:
-        return UNTUNED if self._log.facts(iteration, Stage.SERVE)[_CHAMPION] == self._base() else CHAMPION
+        return UNTUNED if self._champion(iteration) == self._base() else CHAMPION
 
     def _promoted_before(self, iteration: int) -> int | None:
-        champion = self._log.facts(iteration, Stage.SERVE)[_CHAMPION]
+        champion = self._champion(iteration)
         for number in range(iteration - 1, 0, -1):
             done = self._log.find(number, Stage.PROMOTE)
             if done is not None and done.outcome.facts[_CHAMPION] == champion:

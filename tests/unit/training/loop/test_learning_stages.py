@@ -236,6 +236,13 @@ def test_a_refused_candidate_leaves_the_champion_and_the_loop_goes_on(loop: Loop
     assert [each.verdict for each in loop.report().iterations] == ["refused", "promoted", "measured"]
 
 
+def test_a_champions_lift_is_of_all_users_it_served(loop: Loop) -> None:
+    loop.commands.refused = {2}
+    loop.go()
+    replays = [flags(line, "--paired") for line in loop.commands.lines if line[0] == "experiment"]
+    assert [[Path(each).parent.name for each in rounds] for rounds in replays] == [["1"], ["2"], ["3", "2"]]
+
+
 def test_an_alarm_of_the_detectors_refuses_by_name(loop: Loop) -> None:
     loop.commands.distinct_2[1] = 0.01
     log = loop.go()
