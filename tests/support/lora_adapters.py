@@ -55,7 +55,7 @@ CONFIG: Mapping[str, Any] = {
 
 
 def lora_tensors(
-    shapes: Mapping[str, tuple[int, ...]], targets: str, *, rank: int = 4, scale: float = 0.1, seed: int = 0
+    shapes: Mapping[str, tuple[int, ...]], targets: str, *, rank: int = 4, seed: int = 0
 ) -> dict[str, Array]:
     """A and B of every module whose name matches `targets` to its end, by PEFT's tensor names."""
     random = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def lora_tensors(
         if name.endswith(".weight") and re.search(rf"(?:{targets})$", module):
             rows, columns = shape
             for part, size in (("A", (rank, columns)), ("B", (rows, rank))):
-                values = random.normal(0, scale, size).astype(np.float32)
+                values = random.normal(0, 0.1, size).astype(np.float32)
                 tensors[f"base_model.model.{module}.lora_{part}.weight"] = values
     return tensors
 
